@@ -1,0 +1,1 @@
+"""Files over HTTP in constant memory."""

@@ -1,0 +1,12 @@
+"""Where bytes rest. The contract is `contract`; each other module is one store."""
+
+from tailrace.blobs.contract import (
+    BlobKey,
+    BlobReader,
+    BlobState,
+    BlobStatus,
+    BlobStore,
+    BlobWriter,
+)
+
+__all__ = ["BlobKey", "BlobReader", "BlobState", "BlobStatus", "BlobStore", "BlobWriter"]

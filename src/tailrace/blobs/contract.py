@@ -1,0 +1,149 @@
+"""What a blob store promises; the law of the blob in types.
+
+A blob is growing, then sealed or abandoned:
+
+    create ──► GROWING ──seal──► SEALED ──remove──► (missing)
+                  │  ▲                                  ▲
+           release│  │resume                            │
+                  ▼  │                                  │
+               GROWING, no writer ────abandon/remove────┘
+
+Bytes are only appended, the length never falls, sealed bytes never change. One writer at
+a time, which the store enforces (`BlobBusy`); any number of readers, in any phase, each of
+whom may wait for more. A writer ends in `seal`, `abandon` or, to be resumed, `release`.
+
+A store forgets what was abandoned or removed: to those who come after, it is `BlobMissing`.
+Readers that had it open learn the difference: of an abandoned blob they see the state
+`ABANDONED`; of a blob removed after its seal they read on to its end.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+from tailrace.spans import Span
+
+BlobKey = NewType("BlobKey", str)
+"""The name of one blob: 1 to 64 of `a-z 0-9`, made by the caller, never used twice."""
+
+
+class BlobState(enum.Enum):
+    GROWING = "growing"
+    """May get more bytes."""
+    SEALED = "sealed"
+    """Whole; never changes again."""
+    ABANDONED = "abandoned"
+    """Given up; what there is of it is not the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStatus:
+    """What can be read of a blob at one moment: the bytes below `length`."""
+
+    state: BlobState
+    length: int
+
+
+class BlobWriter(Protocol):
+    """The one writer of one growing blob.
+
+    Its methods must not be called at once by two tasks. After seal, abandon or release it
+    is spent: append raises ValueError, and seal, abandon and release do nothing.
+    """
+
+    @property
+    def length(self) -> int:
+        """How many bytes the blob has."""
+
+    async def append(self, offset: int, chunks: Sequence[bytes]) -> int:
+        """Append all chunks at offset and return the new length.
+
+        On return the bytes can be read and survive a crash of this process; they survive
+        a power cut after `sync` or `seal`. When it raises or is cancelled, a part of them
+        may have been appended: `length` tells.
+
+        Raises:
+            OffsetMismatch: offset is not the length; nothing was appended.
+            StorageFull: there is no room; the blob has grown by what fitted.
+        """
+
+    async def sync(self) -> int:
+        """Make all that was appended survive a power cut, and return the length."""
+
+    async def seal(self) -> None:
+        """End the blob as whole. On return it survives a power cut."""
+
+    async def abandon(self) -> None:
+        """Give the blob up, wake its readers and free its bytes."""
+
+    async def release(self) -> None:
+        """Leave the blob growing, for another writer to resume."""
+
+
+class BlobReader(Protocol):
+    """One blob, open for reading. Reads may run at once."""
+
+    @property
+    def status(self) -> BlobStatus:
+        """State and length as of the last `read`, `wait_beyond` or opening; costs nothing."""
+
+    async def read(self, span: Span) -> bytes:
+        """Return all bytes of span, which must lie below the length.
+
+        Raises:
+            StorageUnavailable: the bytes are no longer there; a promise was broken.
+        """
+
+    async def wait_beyond(self, length: int) -> BlobStatus:
+        """Return as soon as the blob is longer than length, or no longer growing."""
+
+    def fileno(self) -> int | None:
+        """Return a descriptor of the local file with the bytes, or None where there is none.
+
+        It belongs to the reader and is closed with it; use it with positioned reads only.
+        """
+
+
+class BlobStore(Protocol):
+    """Where blobs rest."""
+
+    async def create(self, key: BlobKey) -> BlobWriter:
+        """Make an empty growing blob and return its writer.
+
+        Raises:
+            BlobBusy: the key is in use.
+            StorageFull: there is no room.
+        """
+
+    async def resume(self, key: BlobKey) -> BlobWriter:
+        """Return a writer for a growing blob that has none; it goes on at its length.
+
+        Raises:
+            BlobMissing: there is no such blob.
+            BlobBusy: a living writer, in this process or another, holds it.
+            BlobSealed: it is finished.
+        """
+
+    def open(self, key: BlobKey) -> AbstractAsyncContextManager[BlobReader]:
+        """Open a growing or sealed blob for reading.
+
+        Raises (on entering):
+            BlobMissing: there is no such blob.
+        """
+
+    async def status(self, key: BlobKey) -> BlobStatus:
+        """Return state and length.
+
+        Raises:
+            BlobMissing: there is no such blob.
+        """
+
+    async def remove(self, key: BlobKey) -> None:
+        """Free a blob's bytes; of a missing blob, do nothing. A growing one is abandoned."""
+
+    def keys(self) -> AsyncIterator[BlobKey]:
+        """Yield every key in the store, in no order; what changes meanwhile may be missed."""

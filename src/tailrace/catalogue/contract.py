@@ -1,0 +1,111 @@
+"""What a catalogue promises.
+
+Every method is one transaction: all of it is kept, or nothing. What was answered survives
+`kill -9`; with the setting `durability="power"` also a power cut. Every method raises
+StorageUnavailable if the database does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from tailrace.catalogue.records import (
+    CredentialRecord,
+    FileId,
+    FileRecord,
+    LinkRecord,
+    UploadRecord,
+)
+
+
+class Catalogue(Protocol):
+    """What is known of the bytes: files, links, uploads, credentials."""
+
+    async def add_file(
+        self,
+        file: FileRecord,
+        links: Sequence[LinkRecord],
+        upload: UploadRecord | None = None,
+    ) -> None:
+        """Make a file known, with its first links and, if it is uploaded, its upload."""
+
+    async def find_file(self, file_id: FileId) -> FileRecord | None: ...
+
+    async def list_files(
+        self, *, limit: int, after: FileId | None = None
+    ) -> Sequence[tuple[FileRecord, Sequence[LinkRecord]]]:
+        """Return files that have not ended, newest first, each with its links.
+
+        `after` is the id of the last file of the page before; of an unknown id it is as
+        if there were none older.
+        """
+
+    async def find_links(self, file_id: FileId) -> Sequence[LinkRecord]:
+        """Return all links of a file, oldest first."""
+
+    async def add_link(self, link: LinkRecord) -> None: ...
+
+    async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        """Return a link and its file. This is the hot look-up of every download."""
+
+    async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None: ...
+
+    async def extend_upload(self, key_hash: bytes, expires_at: datetime | None) -> None:
+        """Move the moment at which an upload is given up."""
+
+    async def promise_length(self, file_id: FileId, complete_length: int) -> None:
+        """Note the length that the writer of a growing file now promises."""
+
+    async def seal_file(
+        self, file_id: FileId, *, length: int, sha256: bytes, sealed_at: datetime
+    ) -> FileRecord:
+        """Turn a growing file into a sealed one and return it.
+
+        Of a file that is no longer growing nothing is changed; the record as it stands is
+        returned, so that a repeated call is harmless.
+
+        Raises:
+            FileNotKnown: there is no such file.
+        """
+
+    async def abandon_file(self, file_id: FileId, *, reason: str, at: datetime) -> FileRecord:
+        """Turn a growing file into an abandoned one and return it; else as `seal_file`."""
+
+    async def end_file(self, file_id: FileId, *, reason: str, at: datetime) -> FileRecord:
+        """Note that a file has ended, and return it; a file that had ended stays as it is.
+
+        A growing file becomes abandoned as well.
+
+        Raises:
+            FileNotKnown: there is no such file.
+        """
+
+    async def growing_files(self) -> Sequence[FileRecord]:
+        """Return all files whose writer has neither sealed nor abandoned them."""
+
+    async def expired_files(self, now: datetime, *, limit: int) -> Sequence[FileRecord]:
+        """Return sealed and abandoned files that should have ended by now, oldest first,
+        and growing files whose upload has expired.
+        """
+
+    async def known_blobs(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return those of the keys that belong to a file that has neither ended nor been
+        abandoned."""
+
+    async def forget_files(self, ended_before: datetime, *, limit: int) -> int:
+        """Drop the records of files that ended before a moment, with their links and
+        uploads; return how many."""
+
+    async def add_credential(self, credential: CredentialRecord) -> None:
+        """Keep a credential.
+
+        Raises:
+            ConfigurationError: the name is taken.
+        """
+
+    async def credentials(self) -> Sequence[CredentialRecord]: ...
+
+    async def close(self) -> None:
+        """Let go of the database; nothing may be called afterwards."""

@@ -1,0 +1,89 @@
+"""What the catalogue knows, as frozen values; a change is a new value.
+
+All moments are aware datetimes in UTC; all lengths are bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType
+
+from tailrace.blobs import BlobKey
+
+FileId = NewType("FileId", str)
+LinkId = NewType("LinkId", str)
+
+
+class FileState(enum.Enum):
+    GROWING = "growing"
+    """Its writer may add bytes."""
+    SEALED = "sealed"
+    """Whole."""
+    ABANDONED = "abandoned"
+    """Its writer gave up; `reason` says why. It has no bytes."""
+
+
+class Origin(enum.Enum):
+    UPLOAD = "upload"
+    JOB = "job"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file: a name, a media type and one blob."""
+
+    id: FileId
+    name: str
+    media_type: str
+    blob: BlobKey
+    state: FileState
+    length: int | None
+    """Once sealed; while it grows only the blob knows."""
+    complete_length: int | None
+    """What the writer promised, where it did; the length once sealed."""
+    sha256: bytes | None
+    """32 bytes, once sealed."""
+    origin: Origin
+    created_at: datetime
+    sealed_at: datetime | None
+    expires_at: datetime | None
+    """When it ends by itself; None is never."""
+    ended_at: datetime | None
+    """When it was deleted or had expired; from then on it has no bytes, only this record."""
+    reason: str | None
+    """Why it was abandoned or has ended, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRecord:
+    """A capability to read one file. Its token is known by hash only."""
+
+    id: LinkId
+    file_id: FileId
+    token_hash: bytes
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRecord:
+    """A capability to write one file until it is sealed. Its key is known by hash only."""
+
+    key_hash: bytes
+    file_id: FileId
+    created_at: datetime
+    expires_at: datetime | None
+    """When it is given up unless more bytes come before."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRecord:
+    """An API key of an owner, known by hash only."""
+
+    name: str
+    key_hash: bytes
+    created_at: datetime
