@@ -52,7 +52,8 @@ class BlobWriter(Protocol):
     """The one writer of one growing blob.
 
     Its methods must not be called at once by two tasks. After seal, abandon or release it
-    is spent: append raises ValueError, and seal, abandon and release do nothing.
+    is spent: append and sync raise ValueError, and seal, abandon and release do nothing.
+    Once the blob was removed under it, append, sync and seal raise BlobAbandoned.
     """
 
     @property
@@ -85,7 +86,10 @@ class BlobWriter(Protocol):
 
 
 class BlobReader(Protocol):
-    """One blob, open for reading. Reads may run at once."""
+    """One blob, open for reading. Reads may run at once.
+
+    After its context has ended, read and wait_beyond raise ValueError.
+    """
 
     @property
     def status(self) -> BlobStatus:
@@ -109,7 +113,7 @@ class BlobReader(Protocol):
 
 
 class BlobStore(Protocol):
-    """Where blobs rest."""
+    """Where blobs rest. A key of another form than `BlobKey` says raises ValueError."""
 
     async def create(self, key: BlobKey) -> BlobWriter:
         """Make an empty growing blob and return its writer.

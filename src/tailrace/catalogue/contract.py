@@ -2,7 +2,8 @@
 
 Every method is one transaction: all of it is kept, or nothing. What was answered survives
 `kill -9`; with the setting `durability="power"` also a power cut. Every method raises
-StorageUnavailable if the database does not answer.
+StorageUnavailable if the database does not answer, and those that write raise StorageFull
+if it has no room.
 """
 
 from __future__ import annotations
@@ -45,7 +46,12 @@ class Catalogue(Protocol):
     async def find_links(self, file_id: FileId) -> Sequence[LinkRecord]:
         """Return all links of a file, oldest first."""
 
-    async def add_link(self, link: LinkRecord) -> None: ...
+    async def add_link(self, link: LinkRecord) -> None:
+        """Make another link to a file known.
+
+        Raises:
+            FileNotKnown: there is no such file.
+        """
 
     async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
         """Return a link and its file. This is the hot look-up of every download."""
@@ -53,10 +59,13 @@ class Catalogue(Protocol):
     async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None: ...
 
     async def extend_upload(self, key_hash: bytes, expires_at: datetime | None) -> None:
-        """Move the moment at which an upload is given up."""
+        """Move the moment at which an upload is given up; of an unknown one, do nothing."""
 
     async def promise_length(self, file_id: FileId, complete_length: int) -> None:
-        """Note the length that the writer of a growing file now promises."""
+        """Note the length that the writer of a growing file now promises.
+
+        Of a file that is no longer growing, or not known, nothing is changed.
+        """
 
     async def seal_file(
         self, file_id: FileId, *, length: int, sha256: bytes, sealed_at: datetime
@@ -76,19 +85,18 @@ class Catalogue(Protocol):
     async def end_file(self, file_id: FileId, *, reason: str, at: datetime) -> FileRecord:
         """Note that a file has ended, and return it; a file that had ended stays as it is.
 
-        A growing file becomes abandoned as well.
+        A growing file becomes abandoned as well. A file that was abandoned before keeps the
+        reason it was abandoned for.
 
         Raises:
             FileNotKnown: there is no such file.
         """
 
-    async def growing_files(self) -> Sequence[FileRecord]:
-        """Return all files whose writer has neither sealed nor abandoned them."""
+    async def growing_files(self) -> Sequence[tuple[FileRecord, UploadRecord | None]]:
+        """Return all files that are neither sealed nor abandoned, each with its upload."""
 
     async def expired_files(self, now: datetime, *, limit: int) -> Sequence[FileRecord]:
-        """Return sealed and abandoned files that should have ended by now, oldest first,
-        and growing files whose upload has expired.
-        """
+        """Return sealed and abandoned files that should have ended by now, oldest first."""
 
     async def known_blobs(self, keys: Sequence[str]) -> frozenset[str]:
         """Return those of the keys that belong to a file that has neither ended nor been

@@ -55,6 +55,8 @@ class FileRecord:
     """When it was deleted or had expired; from then on it has no bytes, only this record."""
     reason: str | None
     """Why it was abandoned or has ended, for people."""
+    abandoned_at: datetime | None = None
+    """When its writer gave up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,10 @@ class UploadRecord:
     file_id: FileId
     created_at: datetime
     expires_at: datetime | None
-    """When it is given up unless more bytes come before."""
+    """When it is given up unless more bytes come before; None where all bytes must come in
+    the request that began it, so that nothing can be resumed."""
+    repr_digest: str | None
+    """What the whole is to have, as a Repr-Digest field value, where its client said so."""
 
 
 @dataclass(frozen=True, slots=True)

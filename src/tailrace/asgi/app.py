@@ -1,0 +1,162 @@
+"""The two ways to run tailrace: mounted in an application, and as one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, overload
+
+from fastapi import APIRouter, FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from tailrace.asgi.answering import problem_response
+from tailrace.asgi.routes import routes
+from tailrace.errors import ConfigurationError
+from tailrace.intake.producers import AnyProducer, Producer, producer
+from tailrace.intake.producers.declared import (
+    Declare,
+    FromArguments,
+    Generated,
+    OnDisconnect,
+    Parameters,
+    Yielded,
+)
+from tailrace.protocol.problems import Problem
+from tailrace.service import Service, running
+from tailrace.settings import Settings, settings
+
+
+class Tailrace:
+    """Files over HTTP, to be mounted in a FastAPI or Starlette application.
+
+        files = Tailrace("./data")
+        app = FastAPI(lifespan=files.lifespan)
+        app.include_router(files.router, prefix="/share")
+
+    `data` is a directory; every other setting can be given by its name (see
+    `tailrace.Settings`) or as a `TAILRACE_` variable. Nothing happens before the lifespan.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+
+    def __init__(self, data: str | None = None, **given: Any) -> None:
+        if data is not None:
+            given["data"] = str(data)
+        self.settings: Settings = settings(**given)
+        self._producers: dict[str, AnyProducer] = {}
+        self._service: Service | None = None
+        self.router: APIRouter = routes(lambda: self.service)
+
+    @property
+    def service(self) -> Service:
+        """The running service.
+
+        Raises:
+            ConfigurationError: it is not running.
+        """
+        if self._service is None:
+            raise ConfigurationError(
+                "tailrace is not running: give the application its lifespan, as in"
+                " FastAPI(lifespan=files.lifespan)"
+            )
+        return self._service
+
+    @asynccontextmanager
+    async def lifespan(self, app: ASGIApp | None = None) -> AsyncIterator[None]:
+        """Run the service; to be given to an application, or entered in its own lifespan."""
+        async with running(self.settings, self._producers) as service:
+            self._service = service
+            try:
+                yield
+            finally:
+                self._service = None
+
+    def add(self, producer: AnyProducer) -> None:
+        """Offer a producer that was declared elsewhere.
+
+        Raises:
+            ConfigurationError: another one has its name.
+        """
+        if self._producers.setdefault(producer.name, producer) is not producer:
+            raise ConfigurationError(
+                f"there are two producers of the name {producer.name!r}: rename one"
+            )
+
+    @overload
+    def producer(
+        self, function: Callable[Parameters, Generated[Yielded]], /
+    ) -> Producer[Parameters, Yielded]: ...
+
+    @overload
+    def producer(
+        self,
+        *,
+        media_type: str | FromArguments | None = None,
+        name: str | FromArguments | None = None,
+        on_disconnect: OnDisconnect = "finish",
+        safe: bool = False,
+    ) -> Declare: ...
+
+    def producer(  # type: ignore[misc]  # false alarm: the function of that name passes
+        self,
+        function: Callable[..., Generated[Any]] | None = None,
+        /,
+        *,
+        media_type: str | FromArguments | None = None,
+        name: str | FromArguments | None = None,
+        on_disconnect: OnDisconnect = "finish",
+        safe: bool = False,
+    ) -> Producer[..., Any] | Declare:
+        """Declare a producer and offer it; see `tailrace.producer`."""
+
+        def declare(
+            function: Callable[Parameters, Generated[Yielded]], /
+        ) -> Producer[Parameters, Yielded]:
+            declaring = producer(
+                media_type=media_type, name=name, on_disconnect=on_disconnect, safe=safe
+            )
+            declared = declaring(function)
+            self.add(declared)
+            return declared
+
+        return declare if function is None else declare(function)
+
+
+def application(tailrace: Tailrace) -> FastAPI:
+    """Return an application that is tailrace alone; every error is problem details."""
+    app = FastAPI(
+        title="tailrace",
+        lifespan=tailrace.lifespan,
+        exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
+    )
+    app.include_router(tailrace.router)
+    return app
+
+
+async def _tell_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        problem = Problem(
+            404,
+            "urn:tailrace:not-found",
+            "Nothing is known by this name",
+            f"There is nothing at {request.url.path}; see /docs for what there is.",
+        )
+    else:
+        problem = Problem(error.status_code, "about:blank", error.detail, error.detail)
+    return problem_response(problem, error.headers)
+
+
+async def _tell_fault(request: Request, error: Exception) -> Response:
+    """Answer a fault of ours; the server logs it, the client is told nothing of it."""
+    return problem_response(
+        Problem(
+            500,
+            "urn:tailrace:internal-error",
+            "Something failed here",
+            "The request met a fault of this service; it has been noted in its log.",
+        )
+    )

@@ -1,0 +1,129 @@
+"""Reading requests: content as a stream, small content whole, arguments, addresses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from urllib.parse import parse_qsl, quote
+
+from fastapi import Request
+from starlette.types import Receive
+
+from tailrace.errors import (
+    ClientDisconnected,
+    LengthExceeded,
+    MalformedContent,
+    UnsupportedContent,
+)
+from tailrace.intake import forms
+from tailrace.protocol.fields import Fields
+
+_FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
+
+
+def fields_of(request: Request) -> Fields:
+    return Fields.from_raw(request.scope["headers"])
+
+
+def media_type_of(request: Request) -> str:
+    """Return the type of the request's content, without parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def content(receive: Receive) -> AsyncGenerator[bytes]:
+    """Yield the request's content as it comes.
+
+    Raises:
+        ClientDisconnected: it was cut off.
+    """
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected("the sender was cut off")
+        if chunk := message.get("body", b""):
+            yield chunk
+        if not message.get("more_body", False):
+            return
+
+
+async def small_content(request: Request, limit: int) -> bytes:
+    """Return the request's content whole.
+
+    Raises:
+        LengthExceeded: it is over the limit; told at once where the length was declared.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise LengthExceeded(limit, int(declared))
+    collected = bytearray()
+    async for chunk in content(request.receive):
+        collected += chunk
+        if len(collected) > limit:
+            raise LengthExceeded(limit)
+    return bytes(collected)
+
+
+async def arguments(request: Request, limit: int) -> Mapping[str, object]:
+    """Return what a form or a JSON object in the content names.
+
+    Raises:
+        UnsupportedContent: it is neither.
+        MalformedContent: it cannot be read, or names a field twice.
+    """
+    media_type = media_type_of(request)
+    content = await small_content(request, limit)
+    if not content and not media_type:
+        return {}
+    if media_type == _JSON or media_type.endswith("+json"):
+        return _json_object(content)
+    if media_type == _FORM:
+        return _form(content)
+    if media_type == forms.MEDIA_TYPE:
+        return forms.fields_of(content, request.headers["content-type"])
+    raise UnsupportedContent(media_type, (_JSON, _FORM, forms.MEDIA_TYPE))
+
+
+def query_arguments(request: Request) -> Mapping[str, object]:
+    """Return what the query names.
+
+    Raises:
+        MalformedContent: it names a field twice.
+    """
+    return forms.each_once(request.query_params.multi_items())
+
+
+def address_of(request: Request, route: str, public: str | None) -> str:
+    """Return the address under which the routes are mounted, without a slash at the end.
+
+    `route` is the path of this request below it. `public`, where it is set, takes the place
+    of the scheme, host and port that the request came to.
+    """
+    mount = quote(str(request.scope["path"]).removesuffix(route), safe="/%")
+    if public is not None:
+        return public.rstrip("/") + mount
+    return f"{request.url.scheme}://{request.url.netloc}{mount}"
+
+
+def _json_object(content: bytes) -> Mapping[str, object]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as exc:
+        raise MalformedContent(f"the content is not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise MalformedContent("the content must be a JSON object, with a member each field")
+    return value
+
+
+def _form(content: bytes) -> Mapping[str, object]:
+    try:
+        pairs = parse_qsl(
+            content.decode("utf-8"),
+            keep_blank_values=True,
+            strict_parsing=bool(content),
+            errors="strict",
+            max_num_fields=1000,
+        )
+    except ValueError as exc:
+        raise MalformedContent(f"the content is not a form in UTF-8: {exc}") from exc
+    return forms.each_once(pairs)

@@ -1,0 +1,177 @@
+"""Taking uploads: a dialect translates the head, intake takes the content."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import assert_never
+
+from fastapi import Request
+from starlette.responses import Response
+
+from tailrace.asgi.answering import (
+    error_response,
+    json_response,
+    problem_response,
+    text_response,
+)
+from tailrace.asgi.representing import Addresses
+from tailrace.asgi.requests import address_of, content, fields_of, media_type_of
+from tailrace.errors import MalformedContent, TailraceError
+from tailrace.intake import forms
+from tailrace.intake.uploads import Upload
+from tailrace.protocol import negotiation, uploads
+from tailrace.protocol.disposition import safe_name
+from tailrace.protocol.uploads import (
+    Append,
+    Appended,
+    Cancel,
+    Cancelled,
+    Create,
+    Created,
+    Dialect,
+    Inspect,
+    Inspected,
+    OffsetRetrieved,
+    Outcome,
+    RequestHead,
+    RetrieveOffset,
+)
+from tailrace.service import Service
+
+UNNAMED = "upload"
+
+
+async def create(service: Service, request: Request) -> Response:
+    """Take a POST: a form, whose files become files, or one file in any dialect."""
+    if media_type_of(request) == forms.MEDIA_TYPE and "upload-complete" not in request.headers:
+        return await _take_form(service, request)
+    head = RequestHead("POST", fields_of(request), request.query_params.get("name"))
+    return await _in_dialect(service, request, head, "/uploads")
+
+
+async def put(service: Service, request: Request, name: str) -> Response:
+    """Take a PUT, as `curl -T` sends it; answer the link alone, unless JSON is asked for."""
+    head = RequestHead("PUT", fields_of(request), name)
+    return await _in_dialect(service, request, head, f"/uploads/{name}")
+
+
+async def resource(service: Service, request: Request, key: str) -> Response:
+    """Answer HEAD, GET, PATCH and DELETE of an upload."""
+    head = RequestHead(request.method, fields_of(request))
+    return await _in_dialect(service, request, head, f"/uploads/{key}", key)
+
+
+def announce(service: Service) -> Response:
+    """Answer OPTIONS: what every dialect says of itself."""
+    head = uploads.announce(service.uploads.limits)
+    return Response(
+        status_code=head.status, headers=dict(head.fields) | {"Allow": "POST, OPTIONS"}
+    )
+
+
+async def _in_dialect(
+    service: Service, request: Request, head: RequestHead, route: str, key: str = ""
+) -> Response:
+    dialect = uploads.dialect_of(head)
+    base = address_of(request, route, service.settings.url)
+    exchange = _Exchange(service, request, dialect, Addresses(base, service))
+    try:
+        return await exchange.respond(head, key)
+    except TailraceError as exc:
+        refusal = dialect.refuse(exc, service.uploads.limits)
+        if refusal.problem is None:
+            response = error_response(exc)
+        else:
+            response = problem_response(refusal.problem)
+        response.headers.update(dict(refusal.fields))
+        return response
+
+
+class _Exchange:
+    """One request and its answer, in one dialect."""
+
+    def __init__(
+        self, service: Service, request: Request, dialect: Dialect, addresses: Addresses
+    ) -> None:
+        self._uploads = service.uploads
+        self._request = request
+        self._dialect = dialect
+        self._addresses = addresses
+
+    async def respond(self, head: RequestHead, key: str) -> Response:
+        match self._dialect.parse(head):
+            case Create() as command:
+                async with aclosing(content(self._request.receive)) as chunks:
+                    begun = await self._uploads.create(command, chunks)
+                return await self._created(begun)
+            case Append() as command:
+                async with aclosing(content(self._request.receive)) as chunks:
+                    upload = await self._uploads.append(key, command, chunks)
+                return await self._describe(Appended(upload.progress), upload)
+            case RetrieveOffset():
+                upload = await self._uploads.get(key)
+                return self._head_only(OffsetRetrieved(upload.progress))
+            case Inspect():
+                upload = await self._uploads.get(key)
+                return await self._describe(Inspected(upload.progress), upload)
+            case Cancel():
+                await self._uploads.cancel(key)
+                return self._head_only(Cancelled())
+            case command:
+                assert_never(command)
+
+    async def _created(self, upload: Upload) -> Response:
+        link = self._addresses.link(upload.link, upload.file)
+        location = f"{self._addresses.base}/uploads/{upload.key}"
+        outcome = Created(location, link, upload.progress)
+        accept = self._request.headers.get("accept")
+        if self._request.method == "PUT" and not negotiation.names(accept, "application/json"):
+            head = self._dialect.answer(outcome)
+            return text_response(link, head.status, dict(head.fields))
+        return await self._describe(outcome, upload)
+
+    async def _describe(self, outcome: Outcome, upload: Upload) -> Response:
+        head = self._dialect.answer(outcome)
+        if head.status == 204:
+            return self._head_only(outcome)
+        file = await self._addresses.file(upload.file, [upload.link])
+        return json_response(file, head.status, dict(head.fields))
+
+    def _head_only(self, outcome: Outcome) -> Response:
+        head = self._dialect.answer(outcome)
+        return Response(status_code=head.status, headers=dict(head.fields))
+
+
+async def _take_form(service: Service, request: Request) -> Response:
+    """Take a multipart form; every part with a file name becomes a file.
+
+    If the form breaks off, the files that had come whole are kept, and can be found in the
+    owner's list; the one that was coming is abandoned.
+    """
+    addresses = Addresses(address_of(request, "/uploads", service.settings.url), service)
+    limit = service.settings.form_parts
+    content_type = request.headers["content-type"]
+    taken = []
+    async with (
+        aclosing(content(request.receive)) as chunks,
+        aclosing(forms.parts(chunks, content_type, limit=limit)) as parts,
+    ):
+        async for part in parts:
+            if part.file_name is None:
+                continue
+            command = Create(
+                name=safe_name(part.file_name, UNNAMED),
+                media_type=part.media_type,
+                complete_length=None,
+                is_complete=True,
+                content_length=None,
+                digests={},
+            )
+            upload = await service.uploads.create(command, part.content)
+            taken.append(await addresses.file(upload.file, [upload.link]))
+    if not taken:
+        raise MalformedContent(
+            "the form has no file: send at least one part with a file name, as"
+            " `curl -F file=@NAME` does"
+        )
+    return json_response(taken, 201)

@@ -1,0 +1,70 @@
+"""The reader of one file."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from tailrace.blobs.contract import BlobKey, BlobState, BlobStatus
+from tailrace.blobs.directory import content, inode
+from tailrace.blobs.directory.faults import translated
+from tailrace.blobs.directory.threads import SharedFile, Threads
+from tailrace.blobs.growth import Growth, Poll
+from tailrace.errors import StorageUnavailable
+from tailrace.spans import Span
+
+# Up to here a read out of the page cache costs less than the way to a thread and back.
+_SMALL_READ = 64 * 1024
+
+
+class DirectoryReader:
+    def __init__(
+        self, key: BlobKey, file: SharedFile, growth: Growth, poll: Poll, threads: Threads
+    ) -> None:
+        self._key = key
+        self._file = file
+        self._growth = growth
+        self._poll = poll
+        self._threads = threads
+
+    @property
+    def status(self) -> BlobStatus:
+        return self._growth.status
+
+    async def read(self, span: Span) -> bytes:
+        self._refresh(self._file.fileno())
+        if span.length <= _SMALL_READ:
+            cached = content.read_cached(self._file.fileno(), span)
+            if cached is not None:
+                return cached
+        job = self._threads.begin(self._key, partial(content.read, self._file.borrow(), span))
+        job.add_done_callback(lambda _: self._file.give_back())
+        found = await asyncio.wrap_future(job)
+        if len(found) < span.length:
+            raise StorageUnavailable(
+                f"the blob {self._key} ends at {span.start + len(found)}, before {span.stop}"
+            )
+        return found
+
+    async def wait_beyond(self, length: int) -> BlobStatus:
+        descriptor = self._file.borrow()
+        try:
+            self._refresh(descriptor)
+            if self._growth.is_beyond(length):
+                return self._growth.status
+            with self._poll.watching(self._growth, partial(self._look, descriptor)):
+                return await self._growth.wait_beyond(length)
+        finally:
+            self._file.give_back()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def _refresh(self, descriptor: int) -> None:
+        is_growing = self._growth.status.state is BlobState.GROWING
+        if is_growing and not self._growth.has_writer:
+            self._growth.publish(self._look(descriptor))
+
+    def _look(self, descriptor: int) -> BlobStatus:
+        with translated(self._key):
+            return inode.status(descriptor)

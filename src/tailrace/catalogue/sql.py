@@ -1,0 +1,122 @@
+"""The catalogue in a database, through SQLAlchemy Core. Tested on SQLite.
+
+sql         this module: the contract, and how a catalogue is opened
+reading     the questions          writing   the changes: one transaction each
+tables      what is kept           schema    its version, and `migrations`
+database    the threads            dialects  what differs between databases
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from tailrace.catalogue import dialects, reading, schema, writing
+from tailrace.catalogue.contract import Catalogue
+from tailrace.catalogue.database import Database
+from tailrace.catalogue.dialects import Durability
+from tailrace.catalogue.records import (
+    CredentialRecord,
+    FileId,
+    FileRecord,
+    LinkRecord,
+    UploadRecord,
+)
+
+
+async def open_catalogue(url: str, *, durability: Durability) -> Catalogue:
+    """Open the catalogue in a database; make or migrate its tables where that is due.
+
+    The directory of an SQLite file must exist. Many processes may open one catalogue.
+
+    Raises:
+        ConfigurationError: the URL is wrong, what it names cannot be opened or written, is
+            no database, is another program's, or was changed by a newer tailrace.
+        StorageUnavailable, StorageFull: the database does not answer, or has no room.
+    """
+    engine = dialects.open_engine(dialects.parse_url(url), durability)
+    database = Database(engine)
+    try:
+        await database.call(schema.prepare, engine)
+    except BaseException:
+        await database.close()
+        raise
+    return SqlCatalogue(database)
+
+
+class SqlCatalogue:
+    """A catalogue in a database whose tables are ready; see `open_catalogue`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_file(
+        self,
+        file: FileRecord,
+        links: Sequence[LinkRecord],
+        upload: UploadRecord | None = None,
+    ) -> None:
+        await self._database.write(writing.add_file, file, links, upload)
+
+    async def find_file(self, file_id: FileId) -> FileRecord | None:
+        return await self._database.read(reading.find_file, file_id)
+
+    async def list_files(
+        self, *, limit: int, after: FileId | None = None
+    ) -> Sequence[tuple[FileRecord, Sequence[LinkRecord]]]:
+        return await self._database.read(reading.list_files, limit=limit, after=after)
+
+    async def find_links(self, file_id: FileId) -> Sequence[LinkRecord]:
+        return await self._database.read(reading.find_links, file_id)
+
+    async def add_link(self, link: LinkRecord) -> None:
+        await self._database.write(writing.add_link, link)
+
+    async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        return await self._database.read(reading.find_link, token_hash)
+
+    async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None:
+        return await self._database.read(reading.find_upload, key_hash)
+
+    async def extend_upload(self, key_hash: bytes, expires_at: datetime | None) -> None:
+        await self._database.write(writing.extend_upload, key_hash, expires_at)
+
+    async def promise_length(self, file_id: FileId, complete_length: int) -> None:
+        await self._database.write(writing.promise_length, file_id, complete_length)
+
+    async def seal_file(
+        self, file_id: FileId, *, length: int, sha256: bytes, sealed_at: datetime
+    ) -> FileRecord:
+        return await self._database.write(
+            writing.seal_file, file_id, length=length, sha256=sha256, sealed_at=sealed_at
+        )
+
+    async def abandon_file(self, file_id: FileId, *, reason: str, at: datetime) -> FileRecord:
+        return await self._database.write(writing.abandon_file, file_id, reason=reason, at=at)
+
+    async def end_file(self, file_id: FileId, *, reason: str, at: datetime) -> FileRecord:
+        return await self._database.write(writing.end_file, file_id, reason=reason, at=at)
+
+    async def growing_files(self) -> Sequence[tuple[FileRecord, UploadRecord | None]]:
+        return await self._database.read(reading.growing_files)
+
+    async def expired_files(self, now: datetime, *, limit: int) -> Sequence[FileRecord]:
+        return await self._database.read(reading.expired_files, now, limit=limit)
+
+    async def known_blobs(self, keys: Sequence[str]) -> frozenset[str]:
+        return await self._database.read(reading.known_blobs, keys)
+
+    async def forget_files(self, ended_before: datetime, *, limit: int) -> int:
+        return await self._database.write(writing.forget_files, ended_before, limit=limit)
+
+    async def add_credential(self, credential: CredentialRecord) -> None:
+        await self._database.write(writing.add_credential, credential)
+
+    async def credentials(self) -> Sequence[CredentialRecord]:
+        return await self._database.read(reading.all_credentials)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+_: type[Catalogue] = SqlCatalogue

@@ -1,0 +1,156 @@
+"""What changes the catalogue: each function is one transaction.
+
+A change of state is a claim: an UPDATE that names the state it leaves. Of several claims at
+once one finds the row; for the others there is nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from tailrace.catalogue.reading import HAS_NOT_ENDED, IS_GROWING, find_file
+from tailrace.catalogue.records import (
+    CredentialRecord,
+    FileId,
+    FileRecord,
+    FileState,
+    LinkRecord,
+    UploadRecord,
+)
+from tailrace.catalogue.tables import credentials, files, links, uploads
+from tailrace.errors import ConfigurationError, FileNotKnown
+
+_ADD_FILE = insert(files)
+_ADD_LINK = insert(links)
+_ADD_UPLOAD = insert(uploads)
+_ADD_CREDENTIAL = insert(credentials)
+
+
+def add_file(
+    connection: Connection,
+    file: FileRecord,
+    first_links: Sequence[LinkRecord],
+    upload: UploadRecord | None,
+) -> None:
+    connection.execute(_ADD_FILE, _row(files, file))
+    for link in first_links:
+        connection.execute(_ADD_LINK, _row(links, link))
+    if upload is not None:
+        connection.execute(_ADD_UPLOAD, _row(uploads, upload))
+
+
+def add_link(connection: Connection, link: LinkRecord) -> None:
+    _get_file(connection, link.file_id)
+    connection.execute(_ADD_LINK, _row(links, link))
+
+
+def add_credential(connection: Connection, credential: CredentialRecord) -> None:
+    try:
+        connection.execute(_ADD_CREDENTIAL, _row(credentials, credential))
+    except IntegrityError as exc:
+        raise ConfigurationError(
+            f"there is a key of the name {credential.name!r}; choose another name"
+        ) from exc
+
+
+def _row(
+    table: Table, record: FileRecord | LinkRecord | UploadRecord | CredentialRecord
+) -> dict[str, object]:
+    return {column.key: getattr(record, column.key) for column in table.c}
+
+
+_EXTEND_UPLOAD = update(uploads).where(uploads.c.key_hash == bindparam("of_key_hash"))
+
+
+def extend_upload(connection: Connection, key_hash: bytes, expires_at: datetime | None) -> None:
+    connection.execute(_EXTEND_UPLOAD, {"of_key_hash": key_hash, "expires_at": expires_at})
+
+
+# The values to set are given by the names of their columns when it is executed.
+_CLAIM_GROWING = update(files).where(files.c.id == bindparam("file_id"), IS_GROWING)
+
+
+def promise_length(connection: Connection, file_id: FileId, complete_length: int) -> None:
+    connection.execute(_CLAIM_GROWING, {"file_id": file_id, "complete_length": complete_length})
+
+
+def seal_file(
+    connection: Connection,
+    file_id: FileId,
+    *,
+    length: int,
+    sha256: bytes,
+    sealed_at: datetime,
+) -> FileRecord:
+    connection.execute(
+        _CLAIM_GROWING,
+        {
+            "file_id": file_id,
+            "state": FileState.SEALED,
+            "length": length,
+            "complete_length": length,
+            "sha256": sha256,
+            "sealed_at": sealed_at,
+        },
+    )
+    return _get_file(connection, file_id)
+
+
+def abandon_file(
+    connection: Connection, file_id: FileId, *, reason: str, at: datetime
+) -> FileRecord:
+    connection.execute(
+        _CLAIM_GROWING,
+        {
+            "file_id": file_id,
+            "state": FileState.ABANDONED,
+            "reason": reason,
+            "abandoned_at": at,
+        },
+    )
+    return _get_file(connection, file_id)
+
+
+_CLAIM_END = (
+    update(files)
+    .where(files.c.id == bindparam("file_id"), HAS_NOT_ENDED)
+    # The reason of an abandoned file stays: why it failed says more than why it was cleared.
+    .values(
+        ended_at=bindparam("at"), reason=func.coalesce(files.c.reason, bindparam("because"))
+    )
+)
+
+
+def end_file(
+    connection: Connection, file_id: FileId, *, reason: str, at: datetime
+) -> FileRecord:
+    abandon_file(connection, file_id, reason=reason, at=at)
+    connection.execute(_CLAIM_END, {"file_id": file_id, "at": at, "because": reason})
+    return _get_file(connection, file_id)
+
+
+def _get_file(connection: Connection, file_id: FileId) -> FileRecord:
+    file = find_file(connection, file_id)
+    if file is None:
+        raise FileNotKnown(f"there is no file {file_id!r}")
+    return file
+
+
+# Links and uploads go with their file (ON DELETE CASCADE).
+_FORGET_FILES = delete(files).where(
+    files.c.id.in_(
+        select(files.c.id)
+        .where(files.c.ended_at < bindparam("ended_before"))
+        .order_by(files.c.ended_at)
+        .limit(bindparam("limit"))
+    )
+)
+
+
+def forget_files(connection: Connection, ended_before: datetime, *, limit: int) -> int:
+    parameters = {"ended_before": ended_before, "limit": limit}
+    return connection.execute(_FORGET_FILES, parameters).rowcount

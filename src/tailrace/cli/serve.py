@@ -1,0 +1,205 @@
+"""`tailrace serve`: the service, on its embedded default until told otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from tailrace import __version__
+from tailrace.asgi.app import Tailrace, application
+from tailrace.cli.discovery import find_producers, shipped_producers
+from tailrace.errors import ConfigurationError, TailraceError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    environ = os.environ
+    parser.add_argument(
+        "dir",
+        nargs="?",
+        default=environ.get("TAILRACE_DATA", "tailrace-data"),
+        metavar="DIR",
+        help="where files and the catalogue rest (TAILRACE_DATA; default: %(default)s)",
+    )
+    parser.add_argument(
+        "--host",
+        default=environ.get("TAILRACE_HOST", "127.0.0.1"),
+        help="the address to listen on (TAILRACE_HOST; default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=environ.get("TAILRACE_PORT", "8000"),
+        help="the port to listen on; 0 takes a free one (TAILRACE_PORT; default: %(default)s)",
+    )
+    parser.add_argument(
+        "--producers",
+        action="append",
+        default=[],
+        metavar="MODULE[:NAME]",
+        help="offer the producers of a module, or one of them; may be repeated",
+    )
+    parser.add_argument(
+        "--catalogue",
+        metavar="URL",
+        default=environ.get("TAILRACE_CATALOGUE"),
+        help="an SQLAlchemy URL (TAILRACE_CATALOGUE; default: SQLite in DIR)",
+    )
+    parser.add_argument(
+        "--url",
+        default=environ.get("TAILRACE_URL"),
+        help="the public address that links begin with (TAILRACE_URL)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    _log_to_standard_error()
+    with _listener(arguments.host, arguments.port) as listener:
+        here = _address(arguments.host, listener)
+        public = arguments.url
+        if public is None and _is_loopback(arguments.host):
+            public = here  # a Host field is the word of whoever asks
+        tailrace = Tailrace(arguments.dir, catalogue=arguments.catalogue, url=public)
+        for producer in (*shipped_producers(), *find_producers(arguments.producers)):
+            tailrace.add(producer)
+        config = uvicorn.Config(
+            application(tailrace),
+            log_config=None,
+            access_log=False,  # it would write the tokens of links
+            lifespan="off",  # entered below, where its errors are told in a sentence
+            timeout_graceful_shutdown=int(tailrace.settings.grace_seconds),
+            server_header=False,
+        )
+        # The server puts this handler back when it has stopped and raises the signal again.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as loop:
+            loop.run(_serve(tailrace, _Server(config, here), arguments.host, listener))
+    return 0
+
+
+async def _serve(
+    tailrace: Tailrace, server: uvicorn.Server, host: str, listener: socket.socket
+) -> None:
+    data = Path(tailrace.settings.data)
+    with _alone_in(data):
+        async with tailrace.lifespan():
+            if not _is_loopback(host) and not await tailrace.service.catalogue.credentials():
+                raise ConfigurationError(
+                    f"listening on {host} without a key would let anyone in: make one with"
+                    f" `tailrace key add NAME {data}`, or listen on 127.0.0.1"
+                )
+            await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that says where it is as soon as it listens, and nothing else on standard
+    output."""
+
+    def __init__(self, config: uvicorn.Config, address: str) -> None:
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self._address, flush=True)
+        _welcome(self._address, self.config.app)
+
+
+def _welcome(address: str, app: object) -> None:
+    print(
+        f"tailrace {__version__} is ready. To try it, in another terminal:\n"
+        f"  curl -T FILE {address}/uploads/     upload a file; prints its link\n"
+        f"  tailrace put FILE --to {address}    the same, resumable, link first",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+@contextlib.contextmanager
+def _listener(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port} ({os.strerror(exc.errno) if exc.errno else exc}): choose another with"
+            " --port, or 0 for a free one"
+        ) from exc
+    with listener:
+        yield listener
+
+
+@contextlib.contextmanager
+def _alone_in(data: Path) -> Iterator[None]:
+    """Hold the data directory for one service; the kernel lets go of it with the process."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (data / "serve.lock").open("a+")
+    except OSError as exc:
+        raise ConfigurationError(
+            f"the data directory {str(data)!r} cannot be written ({exc.strerror}): make it"
+            " writable for this user, or give another one"
+        ) from exc
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            lock.seek(0)
+            raise ConfigurationError(
+                f"another tailrace serve (process {lock.read().strip() or 'unknown'}) uses"
+                f" {str(data)!r}: stop it, or give another directory"
+            ) from exc
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _address(host: str, listener: socket.socket) -> str:
+    port = listener.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return port
+
+
+def _log_to_standard_error() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(_in_one_line)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Tell what we raise on purpose, to have a response cut, without a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, TailraceError) and record.name == "uvicorn.error":
+        record.msg, record.args = f"a response was cut off: {error}", ()
+        record.exc_info = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True

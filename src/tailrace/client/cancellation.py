@@ -1,0 +1,49 @@
+"""Stopping a transfer from another thread, at once."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+
+
+class Cancelled(Exception):
+    """Whoever asked for the transfer does not want it any more."""
+
+
+class Cancellation:
+    """A request to stop, which also wakes a transfer that waits for the other side."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_cancelled = threading.Event()
+        self._socket: socket.socket | None = None
+
+    def cancel(self) -> None:
+        """Stop the transfer; may be called by any thread, and more than once."""
+        with self._lock:
+            self._is_cancelled.set()
+            if self._socket is not None:
+                # A shutdown wakes whoever sleeps in connect, recv or send; a close does not.
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+    def watch(self, sock: socket.socket | None) -> None:
+        """Name the socket that the transfer depends on from now on; None is none.
+
+        Raises:
+            Cancelled: it is too late.
+        """
+        with self._lock:
+            self._socket = sock
+        self.check()
+
+    def check(self) -> None:
+        """Raise Cancelled if that is so."""
+        if self._is_cancelled.is_set():
+            raise Cancelled
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not longer than until Cancelled is raised."""
+        self._is_cancelled.wait(seconds)
+        self.check()

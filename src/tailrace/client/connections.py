@@ -1,0 +1,150 @@
+"""One connection to an origin or a proxy, and the responses that come over it.
+
+Every way in which the other side can go away ends in ConnectionLost.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from tailrace.client.messages import (
+    Content,
+    ResponseHead,
+    framing,
+    open_content,
+    read_head,
+    write_request,
+)
+from tailrace.client.moves import Framing
+from tailrace.client.urls import Url
+from tailrace.errors import ConnectionLost, MalformedContent
+
+FieldLines = Sequence[tuple[str, str]]
+
+# An upload is told of its progress in interim responses; nobody needs as many as this.
+_MAX_INTERIM = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    connect_seconds: float = 10.0
+    """For each address, and for TLS."""
+    stall_seconds: float = 30.0
+    """Without one byte from the other side."""
+
+
+class Response:
+    """A response whose content is still to be read."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        head: ResponseHead,
+        framing: Framing,
+        content_length: int | None,
+        content: Content,
+    ) -> None:
+        self._connection = connection
+        self.head = head
+        self.framing = framing
+        self.content_length = content_length
+        self.content = content
+
+    def read(self, limit: int) -> bytes:
+        """Return the content, or its first `limit` bytes."""
+        content = bytearray()
+        buffer = memoryview(bytearray(min(limit, 64 * 1024)))
+        while count := self.content.readinto(buffer[: limit - len(content)]):
+            content += buffer[:count]
+            if len(content) == limit:
+                break
+        return bytes(content)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Connection:
+    """One connection, for one request after the other.
+
+    `proxy` is the forward proxy at its other end, where there is one.
+    """
+
+    def __init__(self, sock: socket.socket, timeouts: Timeouts, proxy: Url | None) -> None:
+        self.socket = sock
+        self._timeouts = timeouts
+        self._proxy = proxy
+        self._stream = io.BufferedReader(_SocketStream(sock, timeouts), 64 * 1024)
+
+    def send_head(self, method: str, url: Url, fields: FieldLines) -> None:
+        """Send the head of a request; its content, if any, is the caller's to send."""
+        target, more = url.target, list[tuple[str, str]]()
+        if self._proxy is not None:  # absolute-form (RFC 9112 §3.2.2)
+            target = str(url)
+            if self._proxy.credentials:
+                more.append(("Proxy-Authorization", self._proxy.credentials))
+        host = ("Host", url.origin.host_field)
+        head = write_request(method, target, (host, ("User-Agent", "tailrace"), *fields, *more))
+        try:
+            self.socket.sendall(head)
+        except OSError as exc:
+            raise lost(exc, self._timeouts) from exc
+
+    def read_response(self, method: str) -> Response:
+        """Read the head of the final response."""
+        for _ in range(_MAX_INTERIM):
+            head = read_head(self._stream)
+            if head.status >= 200:
+                kind, length = framing(method, head)
+                content = open_content(self._stream, kind, length)
+                return Response(self, head, kind, length, content)
+        raise MalformedContent("the server sends interim responses only")
+
+    def close(self) -> None:
+        self._stream.close()
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _SocketStream(io.RawIOBase):
+    """What comes from a socket; whatever goes wrong is ConnectionLost."""
+
+    def __init__(self, sock: socket.socket, timeouts: Timeouts) -> None:
+        self._socket = sock
+        self._timeouts = timeouts
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # narrower on purpose
+        try:
+            return self._socket.recv_into(buffer)
+        except OSError as exc:
+            raise lost(exc, self._timeouts) from exc
+
+
+def lost(exc: OSError, timeouts: Timeouts) -> ConnectionLost:
+    if isinstance(exc, TimeoutError):
+        return ConnectionLost(f"the server was silent for {timeouts.stall_seconds:g} s")
+    return ConnectionLost(f"the connection was cut: {words(exc)}")
+
+
+def words(exc: OSError | UnicodeError) -> str:
+    if isinstance(exc, TimeoutError):
+        return "it takes too long"
+    return getattr(exc, "strerror", None) or str(exc)

@@ -1,0 +1,191 @@
+"""Connections to origins, through proxies and TLS where needed; and what URLs lead to."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tailrace.client.cancellation import Cancellation
+from tailrace.client.connections import Connection, FieldLines, Response, Timeouts, words
+from tailrace.client.messages import write_request
+from tailrace.client.proxies import find_proxy
+from tailrace.client.urls import Origin, Url
+from tailrace.errors import ConfigurationError, ConnectionLost, TransferError
+
+if TYPE_CHECKING:
+    import ssl
+
+# As many as browsers follow half of; a chain of more is a loop (RFC 9110 §15.4).
+_MAX_REDIRECTS = 10
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_TUNNEL_HEAD = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r?\n")
+
+
+class Unreachable(ConnectionLost):
+    """No connection could be made at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """An Authorization field value, and the one origin that may see it."""
+
+    origin: Origin
+    value: str
+
+    @classmethod
+    def of(cls, url: Url, key: str | None) -> Authorization | None:
+        """Make one of a key, or of the userinfo of the URL, if there is either."""
+        value = url.credentials if key is None else f"Bearer {key}"
+        return None if value is None else cls(url.origin, value)
+
+
+class Transport:
+    """Makes connections, and asks for what URLs name, wherever they lead."""
+
+    def __init__(self, timeouts: Timeouts, cancellation: Cancellation) -> None:
+        self._timeouts = timeouts
+        self._cancellation = cancellation
+        self._context: ssl.SSLContext | None = None
+
+    def fetch(
+        self, url: Url, fields: FieldLines, authorization: Authorization | None
+    ) -> Response:
+        """Send a GET, follow redirects, and return the response; it is to be closed.
+
+        Raises:
+            Unreachable: no connection could be made.
+            ConnectionLost: it was cut before a head came.
+            TransferError: where it leads may not be followed, or cannot be trusted.
+            MalformedContent: the answer is not HTTP.
+        """
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = self._get(url, fields, authorization)
+            location = response.head.fields.get("Location")
+            if response.head.status not in _REDIRECTS or location is None:
+                return response
+            response.close()
+            url = _follow(url, location)
+        raise TransferError(
+            f"the server redirected more than {_MAX_REDIRECTS} times, the last time to {url}"
+        )
+
+    def connect(self, origin: Origin) -> Connection:
+        """Make a connection to an origin, by the proxy that the environment asks for.
+
+        Raises:
+            Unreachable: no connection could be made.
+            TransferError: its certificate cannot be trusted.
+            ConfigurationError: the proxy cannot be used.
+        """
+        proxy = find_proxy(origin)
+        via = origin if proxy is None else proxy.origin
+        sock = self._dial(via)
+        try:
+            if origin.scheme == "https":
+                if proxy is not None:
+                    _open_tunnel(sock, origin, proxy)
+                    proxy = None
+                sock = self._secure(sock, origin.host)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(self._timeouts.stall_seconds)
+            return Connection(sock, self._timeouts, proxy)
+        except OSError as exc:
+            sock.close()
+            raise Unreachable(f"no connection to {origin.authority}: {words(exc)}") from exc
+        except BaseException:
+            sock.close()
+            raise
+
+    def _get(
+        self, url: Url, fields: FieldLines, authorization: Authorization | None
+    ) -> Response:
+        connection = self.connect(url.origin)
+        try:
+            more = [("Accept", "*/*"), ("Accept-Encoding", "identity"), ("Connection", "close")]
+            # Not to another origin, whoever sends us there (RFC 9110 §15.4).
+            if authorization is not None and authorization.origin == url.origin:
+                more.append(("Authorization", authorization.value))
+            connection.send_head("GET", url, (*more, *fields))
+            return connection.read_response("GET")
+        except BaseException:
+            connection.close()
+            raise
+
+    def _dial(self, origin: Origin) -> socket.socket:
+        try:
+            addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as exc:
+            raise Unreachable(f"the host {origin.host!r} is not known: {words(exc)}") from exc
+        failures: list[OSError] = []
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                self._cancellation.watch(sock)
+                sock.settimeout(self._timeouts.connect_seconds)
+                sock.connect(address)
+            except OSError as exc:
+                sock.close()
+                self._cancellation.check()
+                failures.append(exc)
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        reasons = "; ".join(dict.fromkeys(map(words, failures)))
+        raise Unreachable(f"no connection to {origin.authority}: {reasons}")
+
+    def _secure(self, sock: socket.socket, host: str) -> socket.socket:
+        import ssl  # takes as long as a small download, so only for those who need it
+
+        if self._context is None:
+            self._context = ssl.create_default_context()
+            self._context.set_alpn_protocols(["http/1.1"])
+        try:
+            secured = self._context.wrap_socket(sock, server_hostname=host)
+        except ssl.SSLCertVerificationError as exc:
+            raise TransferError(
+                f"the certificate of {host} cannot be trusted: {exc.verify_message}"
+            ) from exc
+        self._cancellation.watch(secured)
+        return secured
+
+
+def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Url) -> None:
+    """Ask a proxy for a way through (RFC 9110 §9.3.6)."""
+    fields = [("Host", origin.authority)]
+    if proxy.credentials:
+        fields.append(("Proxy-Authorization", proxy.credentials))
+    sock.sendall(write_request("CONNECT", origin.authority, fields))
+    head = b""
+    # After the head comes nothing by itself: in TLS the client speaks first.
+    while b"\n\r\n" not in head and b"\n\n" not in head:
+        more = sock.recv(4096)
+        head += more
+        if not more or len(head) > 64 * 1024:
+            raise Unreachable(f"the proxy {proxy} closed the connection")
+    match = _TUNNEL_HEAD.match(head)
+    if match is None or not match[1].startswith(b"2"):
+        line = head.partition(b"\n")[0].decode("latin-1").strip()
+        raise Unreachable(f"the proxy {proxy} does not let us through: {line[:80]!r}")
+
+
+def _follow(url: Url, location: str) -> Url:
+    try:
+        # Sent as raw UTF-8 by many, though it should be ASCII.
+        reference = location.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        reference = location
+    try:
+        target = url.join(reference)
+    except (ConfigurationError, ValueError) as exc:
+        raise TransferError(f"the server redirects to where we may not go: {exc}") from exc
+    if url.origin.scheme == "https" and target.origin.scheme == "http":
+        raise TransferError(
+            f"the server redirects from https to {target}, which anybody on the way could"
+            " read and change; ask that address yourself if you trust it"
+        )
+    return target

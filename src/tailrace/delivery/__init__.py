@@ -1,0 +1,16 @@
+"""Bytes go out: whole, in part, or as they are written. A library by itself."""
+
+from tailrace.delivery.deliver import deliver
+from tailrace.delivery.follow import follow
+from tailrace.delivery.leaving import UntilDisconnect
+from tailrace.delivery.representations import Representation
+from tailrace.delivery.response import BlobResponse, FileResponse
+
+__all__ = [
+    "BlobResponse",
+    "FileResponse",
+    "Representation",
+    "UntilDisconnect",
+    "deliver",
+    "follow",
+]

@@ -1,0 +1,1 @@
+"""Bytes come in: from request bodies and from producers, through one loop (`fill`)."""

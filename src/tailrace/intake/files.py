@@ -1,0 +1,226 @@
+"""Files that are being written: one blob, one record, one link from the first moment on."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import AsyncIterable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tailrace.blobs import BlobKey, BlobStore, BlobWriter
+from tailrace.blobs.digest import RunningDigest
+from tailrace.catalogue import (
+    Catalogue,
+    FileId,
+    FileRecord,
+    FileState,
+    LinkRecord,
+    Origin,
+    UploadRecord,
+)
+from tailrace.errors import (
+    ClientDisconnected,
+    LengthExceeded,
+    LengthMismatch,
+    ProducerError,
+    ProtocolError,
+    StorageFull,
+)
+from tailrace.intake.fill import fill
+from tailrace.intake.settling import settled
+from tailrace.protocol.digests import Algorithm
+from tailrace.settings import Settings
+
+
+@dataclass(slots=True)
+class GrowingFile:
+    """A file and the right to write it. It ends in `seal`, `abandon` or `release`."""
+
+    record: FileRecord
+    link: LinkRecord
+    """Its first link; it works at once."""
+    _writer: BlobWriter
+    _store: BlobStore
+    _catalogue: Catalogue
+    _now: Callable[[], datetime]
+    _limit: int
+    _digest: RunningDigest = field(default_factory=RunningDigest)
+
+    @property
+    def length(self) -> int:
+        return self._writer.length
+
+    async def fill(self, source: AsyncIterable[bytes]) -> int:
+        """Append all that a source gives; as `fill`, up to the promised length or the limit."""
+        promised = self.record.complete_length
+        limit = self._limit if promised is None else min(promised, self._limit)
+        return await fill(self._writer, source, self._digest, limit=limit)
+
+    async def promise(self, complete_length: int) -> None:
+        """Note the length that the file will have.
+
+        Raises:
+            LengthMismatch: another one was promised before.
+            LengthExceeded: it is over the limit.
+        """
+        promised = self.record.complete_length
+        if promised == complete_length:
+            return
+        if promised is not None:
+            raise LengthMismatch(promised, complete_length)
+        if complete_length > self._limit:
+            raise LengthExceeded(self._limit, complete_length)
+        if complete_length < self.length:
+            raise LengthMismatch(self.length, complete_length)
+        await self._catalogue.promise_length(self.record.id, complete_length)
+        self.record = dataclasses.replace(self.record, complete_length=complete_length)
+
+    async def sync(self) -> int:
+        return await self._writer.sync()
+
+    async def digest(self, algorithm: Algorithm) -> bytes:
+        """Return the digest of all that there is; other than SHA-256, by reading it again."""
+        running = self._digest if algorithm == "sha-256" else RunningDigest(algorithm)
+        async with self._store.open(self.record.blob) as reader:
+            return await running.complete(reader)
+
+    async def seal(self) -> FileRecord:
+        """End the file as whole, also if the caller is cancelled meanwhile.
+
+        Raises:
+            LengthMismatch: it is not as long as was promised; it is still growing.
+        """
+        promised = self.record.complete_length
+        if promised is not None and promised != self.length:
+            raise LengthMismatch(promised, self.length)
+        return await settled(self._seal())
+
+    async def _seal(self) -> FileRecord:
+        sha256 = await self.digest("sha-256")
+        await self._writer.seal()
+        self.record = await self._catalogue.seal_file(
+            self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
+        )
+        return self.record
+
+    async def abandon(self, reason: str) -> None:
+        """Give the file up, also if the caller is cancelled meanwhile. May be repeated."""
+        await settled(self._abandon(reason))
+
+    async def _abandon(self, reason: str) -> None:
+        # The reason first: whoever is cut by the blob's end can ask for it at once.
+        self.record = await self._catalogue.abandon_file(
+            self.record.id, reason=reason, at=self._now()
+        )
+        if self.record.state is not FileState.SEALED:
+            await self._writer.abandon()
+
+    async def release(self) -> None:
+        """Leave the file growing, for a later request to go on."""
+        await settled(self._writer.release())
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Begins files, and takes up again those that were left growing."""
+
+    store: BlobStore
+    catalogue: Catalogue
+    make_link: Callable[[FileId, datetime | None], LinkRecord]
+    now: Callable[[], datetime]
+    settings: Settings
+
+    async def begin(
+        self,
+        *,
+        name: str,
+        media_type: str,
+        origin: Origin,
+        complete_length: int | None = None,
+        upload: Callable[[FileId], UploadRecord] | None = None,
+    ) -> GrowingFile:
+        """Make a new, empty, growing file with one link, and perhaps an upload.
+
+        Raises:
+            LengthExceeded: more is promised than is taken here.
+            StorageFull: there is no room.
+        """
+        if complete_length is not None and complete_length > self.settings.file_limit:
+            raise LengthExceeded(self.settings.file_limit, complete_length)
+        now = self.now()
+        keep = self.settings.keep_files
+        record = FileRecord(
+            id=FileId(secrets.token_hex(10)),
+            name=name,
+            media_type=media_type,
+            blob=BlobKey(secrets.token_hex(16)),
+            state=FileState.GROWING,
+            length=None,
+            complete_length=complete_length,
+            sha256=None,
+            origin=origin,
+            created_at=now,
+            sealed_at=None,
+            expires_at=None if keep is None else now + keep,
+            ended_at=None,
+            reason=None,
+        )
+        link = self.make_link(record.id, record.expires_at)
+        return await settled(
+            self._begin(record, link, upload and upload(record.id)),
+            undo=lambda file: file.abandon("the request was cut off"),
+        )
+
+    async def _begin(
+        self, record: FileRecord, link: LinkRecord, upload: UploadRecord | None
+    ) -> GrowingFile:
+        # The blob first: a link whose blob is missing would be a broken promise, while a
+        # blob that nobody knows is removed by upkeep.
+        writer = await self.store.create(record.blob)
+        try:
+            await self.catalogue.add_file(record, [link], upload)
+        except BaseException:
+            await writer.abandon()
+            raise
+        return self._growing(record, link, writer)
+
+    async def resume(self, record: FileRecord) -> GrowingFile:
+        """Return the right to go on with a growing file.
+
+        Raises:
+            BlobBusy: somebody else has it.
+        """
+        links = await self.catalogue.find_links(record.id)
+        writer = await settled(
+            self.store.resume(record.blob), undo=lambda writer: writer.release()
+        )
+        return self._growing(record, links[0], writer)
+
+    def _growing(self, record: FileRecord, link: LinkRecord, writer: BlobWriter) -> GrowingFile:
+        return GrowingFile(
+            record,
+            link,
+            writer,
+            self.store,
+            self.catalogue,
+            self.now,
+            self.settings.file_limit,
+        )
+
+
+def failure_reason(error: BaseException, length: int) -> str:
+    """Say for people why a file was given up after so many bytes; nothing of our insides."""
+    match error:
+        case ClientDisconnected():
+            return f"its sender was cut off after {length} bytes"
+        case StorageFull():
+            return f"there was no room for more than {length} bytes"
+        case ProducerError():
+            cause = error.__cause__
+            what = f" ({type(cause).__name__})" if cause is not None else ""
+            return f"its producer failed after {length} bytes{what}"
+        case ProtocolError():
+            return str(error)
+        case _:
+            return f"the service failed after {length} bytes"

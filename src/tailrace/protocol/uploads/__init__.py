@@ -1,0 +1,84 @@
+"""Upload dialects: how a client says what it uploads, and how it is told what came of it.
+
+A new dialect is one more file like `rufh`, and its name in `_DIALECTS`.
+"""
+
+from __future__ import annotations
+
+from tailrace.errors import UnsupportedDialect
+from tailrace.protocol.uploads import plain, rufh
+from tailrace.protocol.uploads.dialect import (
+    Append,
+    Appended,
+    Cancel,
+    Cancelled,
+    Command,
+    Create,
+    Created,
+    Dialect,
+    FieldLines,
+    Inspect,
+    Inspected,
+    Limits,
+    OffsetRetrieved,
+    Outcome,
+    Progress,
+    Refusal,
+    RequestHead,
+    ResponseHead,
+    RetrieveOffset,
+)
+from tailrace.protocol.uploads.upload import UploadEvent, UploadState, advance
+
+__all__ = [
+    "Append",
+    "Appended",
+    "Cancel",
+    "Cancelled",
+    "Command",
+    "Create",
+    "Created",
+    "Dialect",
+    "FieldLines",
+    "Inspect",
+    "Inspected",
+    "Limits",
+    "OffsetRetrieved",
+    "Outcome",
+    "Progress",
+    "Refusal",
+    "RequestHead",
+    "ResponseHead",
+    "RetrieveOffset",
+    "UploadEvent",
+    "UploadState",
+    "advance",
+    "announce",
+    "dialect_of",
+]
+
+# Asked in this order; what nobody recognizes before is plain.
+_DIALECTS: tuple[Dialect, ...] = (rufh, plain)
+
+
+def dialect_of(head: RequestHead) -> Dialect:
+    """Return the dialect of a request to create an upload, or to one that was created.
+
+    Raises:
+        UnsupportedDialect: it is one that is not spoken here.
+    """
+    if "Tus-Resumable" in head.fields:
+        raise UnsupportedDialect(
+            "tus uploads are not taken here; send the file whole by POST or PUT, or begin a"
+            " resumable upload with the field Upload-Complete"
+        )
+    for dialect in _DIALECTS:
+        if dialect.recognizes(head):
+            return dialect
+    raise UnsupportedDialect(f"no upload protocol spoken here has a {head.method} request")
+
+
+def announce(limits: Limits) -> ResponseHead:
+    """Return the answer to OPTIONS on the resource that creates uploads."""
+    fields = [line for dialect in _DIALECTS for line in dialect.announce(limits)]
+    return ResponseHead(204, tuple(fields))

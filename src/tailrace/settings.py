@@ -1,0 +1,86 @@
+"""Every setting, its default, and the reason for the default.
+
+Each can be given as an argument, or in the environment as `TAILRACE_` and its name.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tailrace.errors import ConfigurationError
+
+_GIB = 1024**3
+
+
+class Settings(BaseSettings):
+    """How a service works. Lengths are bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="TAILRACE_", extra="forbid", frozen=True)
+
+    data: str = "tailrace-data"
+    """Where bytes rest: a directory."""
+
+    catalogue: str | None = None
+    """Where the knowledge of them rests, as an SQLAlchemy URL; by default SQLite in `data`."""
+
+    url: str | None = None
+    """The public address that links begin with; by default the one a request came to."""
+
+    durability: Literal["power", "crash"] = "power"
+    """What acknowledged bytes survive: a power cut, or only a crash of the service."""
+
+    keep_files: timedelta | None = Field(timedelta(hours=24), gt=timedelta(0))
+    """How long a file and its links live after it was begun; None is for ever."""
+
+    keep_uploads: timedelta = Field(timedelta(hours=24), gt=timedelta(0))
+    """How long an unfinished upload waits for more, after its last byte."""
+
+    keep_records: timedelta = Field(timedelta(days=7), gt=timedelta(0))
+    """How long the record of an ended file is kept, so that its links can say why."""
+
+    file_limit: int = Field(100 * _GIB, gt=0)
+    """The longest file taken; large for media and archives, finite against mistakes."""
+
+    form_limit: int = Field(1024 * 1024, gt=0)
+    """The longest JSON or form with arguments; a long text fits, a file does not."""
+
+    form_parts: int = Field(1000, gt=0)
+    """The most parts of one multipart upload; as much as a browser's file dialogue gives."""
+
+    list_limit: int = Field(1000, gt=0)
+    """The most files on one page of a listing."""
+
+    jobs: int = Field(16, gt=0)
+    """How many producers run at once; more wait for their turn."""
+
+    grace_seconds: float = Field(30.0, ge=0)
+    """How long running transfers may go on after the service was asked to stop."""
+
+    sweep_seconds: float = Field(60.0, gt=0)
+    """How often what has ended is cleaned up."""
+
+    @property
+    def catalogue_url(self) -> str:
+        if self.catalogue is not None:
+            return self.catalogue
+        return f"sqlite:///{Path(self.data).absolute() / 'catalogue.sqlite3'}"
+
+
+def settings(**given: object) -> Settings:
+    """Return the settings: what is given, else the environment, else the defaults.
+
+    Raises:
+        ConfigurationError: naming each setting that is wrong, and why.
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks each value
+    except ValidationError as exc:
+        reasons = "; ".join(
+            f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors()
+        )
+        raise ConfigurationError(f"a setting is wrong: {reasons}") from exc

@@ -1,0 +1,130 @@
+"""Upkeep: what has ended is cleaned up, and what a crash left behind is put right.
+
+Ends are written in the catalogue first and carried out here, so every step may be cut off
+and done again: a record that has ended while its bytes are still there, or bytes that no
+record knows, are found by the next round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tailrace.blobs import BlobKey, BlobState, BlobStore, BlobWriter
+from tailrace.blobs.digest import RunningDigest
+from tailrace.catalogue import Catalogue, FileRecord, UploadRecord
+from tailrace.errors import BlobBusy, BlobMissing, BlobSealed, TailraceError
+from tailrace.settings import Settings
+
+_log = logging.getLogger("tailrace.upkeep")
+
+# One round works in portions, so that it holds neither the catalogue nor memory for long.
+_PORTION = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    store: BlobStore
+    catalogue: Catalogue
+    now: Callable[[], datetime]
+    settings: Settings
+
+    async def run(self) -> None:
+        """Sweep again and again until cancelled; a failed round is logged and repeated."""
+        while True:
+            try:
+                await self.sweep()
+            except TailraceError:
+                _log.exception("a round of upkeep failed; the next one goes on")
+            await asyncio.sleep(self.settings.sweep_seconds)
+
+    async def sweep(self) -> None:
+        """Do one round: lost writers, what has expired, old records, bytes nobody knows."""
+        await self._end_lost()
+        await self._end_expired()
+        await self._forget_old()
+        await self._remove_orphans()
+
+    async def _end_lost(self) -> None:
+        """Put right the growing files whose writer is gone.
+
+        The store tells: a living writer, in this process or another, holds its blob.
+        """
+        for file, upload in await self.catalogue.growing_files():
+            try:
+                if (await self.store.status(file.blob)).state is BlobState.SEALED:
+                    await self._finish_sealing(file)
+                elif upload is None or not _waits(upload, self.now()):
+                    await self._give_up(file, await self.store.resume(file.blob))
+            except (BlobBusy, BlobSealed):
+                continue  # somebody is at it
+            except BlobMissing:
+                await self._abandon(file, "its bytes were lost")
+
+    async def _give_up(self, file: FileRecord, writer: BlobWriter) -> None:
+        try:
+            reason = f"its writer was lost after {writer.length} bytes"
+            await self._abandon(file, reason)
+            await writer.abandon()
+        finally:
+            await writer.release()
+
+    async def _finish_sealing(self, file: FileRecord) -> None:
+        # A crash came between the seal of the blob and that of the record.
+        async with self.store.open(file.blob) as reader:
+            sha256 = await RunningDigest().complete(reader)
+            length = reader.status.length
+        await self.catalogue.seal_file(
+            file.id, length=length, sha256=sha256, sealed_at=self.now()
+        )
+
+    async def _abandon(self, file: FileRecord, reason: str) -> None:
+        _log.info("file %s is given up: %s", file.id, reason)
+        await self.catalogue.abandon_file(file.id, reason=reason, at=self.now())
+
+    async def _end_expired(self) -> None:
+        while expired := await self.catalogue.expired_files(self.now(), limit=_PORTION):
+            for file in expired:
+                await self.catalogue.end_file(file.id, reason="it expired", at=self.now())
+                await self.store.remove(file.blob)
+
+    async def _forget_old(self) -> None:
+        before = self.now() - self.settings.keep_records
+        while await self.catalogue.forget_files(before, limit=_PORTION) == _PORTION:
+            pass
+
+    async def _remove_orphans(self) -> None:
+        portion: list[BlobKey] = []
+        async for key in self.store.keys():
+            portion.append(key)
+            if len(portion) == _PORTION:
+                await self._remove_unknown(portion)
+                portion = []
+        await self._remove_unknown(portion)
+
+    async def _remove_unknown(self, keys: list[BlobKey]) -> None:
+        known = await self.catalogue.known_blobs(keys)
+        for key in keys:
+            if key not in known and not await self._is_being_written(key):
+                _log.info("blob %s belongs to no file; removing it", key)
+                await self.store.remove(key)
+
+    async def _is_being_written(self, key: BlobKey) -> bool:
+        # A blob is made just before its record: its writer lives, and holds it.
+        try:
+            if (await self.store.status(key)).state is not BlobState.GROWING:
+                return False
+            writer = await self.store.resume(key)
+        except BlobBusy:
+            return True
+        except (BlobMissing, BlobSealed):
+            return False
+        await writer.release()
+        return False
+
+
+def _waits(upload: UploadRecord, now: datetime) -> bool:
+    return upload.expires_at is not None and upload.expires_at > now
