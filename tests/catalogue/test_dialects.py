@@ -159,6 +159,12 @@ def test_while_opening_it_may_be_the_setting_that_is_wrong(code: int, meaning: t
     assert type(dialects.opening_fault(an_error(code), url)) is meaning
 
 
+def test_an_error_that_the_driver_makes_itself_is_unavailability(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+        connection.exec_driver_sql("SELECT ?", (object(),))
+    assert type(dialects.fault(caught.value)) is StorageUnavailable
+
+
 def test_an_error_of_another_driver_is_unavailability() -> None:
     error = DBAPIError("SELECT 1", None, RuntimeError("the connection was lost"))
     fault = dialects.fault(error)

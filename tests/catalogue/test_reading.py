@@ -68,6 +68,14 @@ def test_a_page_is_not_sorted_from_all_files(engine: Engine, question: str) -> N
     assert any("INDEX ix_files_created_at_id" in step for step in steps), steps
 
 
+def test_that_a_file_grows_is_asked_in_the_sql_itself(engine: Engine) -> None:
+    with statements(engine) as asked, engine.begin() as connection:
+        reading.growing_files(connection)
+    [(sql, parameters)] = asked
+    assert "state = 'growing'" in sql
+    assert not parameters
+
+
 def test_many_keys_are_asked_for_in_batches(engine: Engine) -> None:
     with statements(engine) as asked, engine.begin() as connection:
         reading.known_blobs(connection, [f"b{number}" for number in range(1001)])

@@ -2,7 +2,7 @@ import dataclasses
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
@@ -74,6 +74,7 @@ def as_text(moment: datetime) -> str:
     return process(moment)
 
 
+@settings(deadline=None)
 @given(any_moments)
 def test_a_moment_comes_back_from_text_as_the_same_moment_in_utc(moment: datetime) -> None:
     process = UtcDateTime().result_processor(sqlite.dialect(), None)
@@ -83,6 +84,7 @@ def test_a_moment_comes_back_from_text_as_the_same_moment_in_utc(moment: datetim
     assert again.tzinfo is UTC
 
 
+@settings(deadline=None)
 @given(near_moments, near_moments)
 def test_the_order_of_the_text_is_the_order_of_the_moments(a: datetime, b: datetime) -> None:
     assert (as_text(a) < as_text(b)) == (a < b)

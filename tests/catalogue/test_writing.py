@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Engine
@@ -62,16 +62,3 @@ def test_of_two_claims_at_once_on_two_connections_the_second_finds_the_first(
         assert kept.state is not FileState.GROWING
         assert kept in answers
         assert {answer.state for answer in answers} == {kept.state}
-
-
-def test_files_that_ended_first_are_forgotten_first(
-    engine: Engine, make_file: Callable[..., FileRecord]
-) -> None:
-    with dialects.for_writing(engine).begin() as connection:
-        for number in (2, 0, 3, 1):
-            ended_at = NOON + timedelta(hours=number)
-            file = make_file(str(number), state=FileState.SEALED, ended_at=ended_at)
-            writing.add_file(connection, file, [], None)
-        writing.forget_files(connection, NOON + timedelta(days=1), limit=2)
-        left = [reading.find_file(connection, make_file(str(number)).id) for number in range(4)]
-    assert [file is not None for file in left] == [False, False, True, True]

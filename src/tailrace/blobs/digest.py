@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-
 from typing import Literal, TypeAlias
 
 from tailrace.blobs.contract import BlobReader

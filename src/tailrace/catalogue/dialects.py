@@ -15,23 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    create_engine,
-    event,
-    make_url,
-)
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from tailrace.errors import (
-    ConfigurationError,
-    StorageFull,
-    StorageUnavailable,
-    TailraceError,
-)
+from tailrace.errors import ConfigurationError, StorageFull, StorageUnavailable
 
 Durability = Literal["power", "crash"]
 
@@ -108,8 +96,6 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-        # The driver's own idea of when to BEGIN leaves out SELECT and CREATE TABLE.
-        connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -153,7 +139,9 @@ def fault(exc: DBAPIError) -> StorageFull | StorageUnavailable:
     return StorageUnavailable(f"the catalogue did not do its work: {exc.orig}")
 
 
-def opening_fault(exc: DBAPIError, url: URL) -> TailraceError:
+def opening_fault(
+    exc: DBAPIError, url: URL
+) -> ConfigurationError | StorageFull | StorageUnavailable:
     """The same while the catalogue is opened, when it may be the setting that is wrong."""
     shown = url.render_as_string(hide_password=True)
     code = _sqlite_code(exc)
@@ -180,4 +168,5 @@ _ADVICE = {
 
 
 def _sqlite_code(exc: DBAPIError) -> int | None:
-    return exc.orig.sqlite_errorcode if isinstance(exc.orig, sqlite3.Error) else None
+    # An error that the driver raises of itself, not of SQLite, has no code.
+    return getattr(exc.orig, "sqlite_errorcode", None)

@@ -10,14 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Select,
-    bindparam,
-    literal,
-    select,
-    tuple_,
-)
+from sqlalchemy import Connection, Select, bindparam, literal_column, select, tuple_
 
 from tailrace.catalogue.records import (
     CredentialRecord,
@@ -29,10 +22,9 @@ from tailrace.catalogue.records import (
 )
 from tailrace.catalogue.tables import credentials, files, links, uploads
 
-# Written into the SQL: of a bound value SQLite cannot tell that a partial index fits.
-IS_GROWING = files.c.state == literal(
-    FileState.GROWING, files.c.state.type, literal_execute=True
-)
+# Written into the SQL, where a planner sees before it knows any value that the partial
+# index of the growing files fits.
+IS_GROWING = files.c.state == literal_column(f"'{FileState.GROWING.value}'")
 HAS_NOT_ENDED = files.c.ended_at.is_(None)
 
 # SQLite before 3.32 takes 999 values in a statement.

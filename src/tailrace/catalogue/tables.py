@@ -107,26 +107,22 @@ Index(
     files.c.created_at,
     files.c.id,
     sqlite_where=_has_not_ended,
-    postgresql_where=_has_not_ended,
 )
 Index(
     "ix_files_expires_at",
     files.c.expires_at,
     sqlite_where=_has_not_ended,
-    postgresql_where=_has_not_ended,
 )
 Index(
     "ix_files_growing",
     files.c.created_at,
     files.c.id,
     sqlite_where=_is_growing,
-    postgresql_where=_is_growing,
 )
 Index(
     "ix_files_ended_at",
     files.c.ended_at,
     sqlite_where=_has_ended,
-    postgresql_where=_has_ended,
 )
 
 links = Table(

@@ -145,7 +145,6 @@ _FORGET_FILES = delete(files).where(
     files.c.id.in_(
         select(files.c.id)
         .where(files.c.ended_at < bindparam("ended_before"))
-        .order_by(files.c.ended_at)
         .limit(bindparam("limit"))
     )
 )

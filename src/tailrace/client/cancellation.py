@@ -25,11 +25,12 @@ class Cancellation:
             self._is_cancelled.set()
             if self._socket is not None:
                 # A shutdown wakes whoever sleeps in connect, recv or send; a close does not.
+                # Not the method of ssl.SSLSocket: it would let the reader go on without TLS.
                 with suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
-    def watch(self, sock: socket.socket | None) -> None:
-        """Name the socket that the transfer depends on from now on; None is none.
+    def watch(self, sock: socket.socket) -> None:
+        """Name the socket that the transfer depends on from now on.
 
         Raises:
             Cancelled: it is too late.

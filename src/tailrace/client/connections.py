@@ -75,8 +75,11 @@ class Connection:
     `proxy` is the forward proxy at its other end, where there is one.
     """
 
-    def __init__(self, sock: socket.socket, timeouts: Timeouts, proxy: Url | None) -> None:
+    def __init__(
+        self, sock: socket.socket, timeouts: Timeouts, proxy: Url | None, *, is_secure: bool
+    ) -> None:
         self.socket = sock
+        self.is_secure = is_secure
         self._timeouts = timeouts
         self._proxy = proxy
         self._stream = io.BufferedReader(_SocketStream(sock, timeouts), 64 * 1024)
@@ -98,12 +101,18 @@ class Connection:
     def read_response(self, method: str) -> Response:
         """Read the head of the final response."""
         for _ in range(_MAX_INTERIM):
-            head = read_head(self._stream)
-            if head.status >= 200:
-                kind, length = framing(method, head)
-                content = open_content(self._stream, kind, length)
-                return Response(self, head, kind, length, content)
+            response = self.read_next(method)
+            if response is not None:
+                return response
         raise MalformedContent("the server sends interim responses only")
+
+    def read_next(self, method: str) -> Response | None:
+        """Read one head; None where it was that of an interim response (1xx)."""
+        head = read_head(self._stream)
+        if head.status < 200:
+            return None
+        kind, length = framing(method, head)
+        return Response(self, head, kind, length, open_content(self._stream, kind, length))
 
     def close(self) -> None:
         self._stream.close()
@@ -144,7 +153,7 @@ def lost(exc: OSError, timeouts: Timeouts) -> ConnectionLost:
     return ConnectionLost(f"the connection was cut: {words(exc)}")
 
 
-def words(exc: OSError | UnicodeError) -> str:
+def words(exc: OSError | ValueError) -> str:
     if isinstance(exc, TimeoutError):
         return "it takes too long"
     return getattr(exc, "strerror", None) or str(exc)

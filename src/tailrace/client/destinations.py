@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tailrace.client.urls import Url
 from tailrace.errors import ConfigurationError, UnsafeTarget
@@ -18,8 +18,7 @@ _DEFAULT_NAME = "download"
 _EXTENSION = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]{1,16}$")
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """`name` is None where the server, or else the URL, is to say it."""
 
     directory: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
@@ -140,9 +141,9 @@ class _Run:
         if destination.name is not None:
             refuse_taken(destination.directory / destination.name, force=force)
         self._partial = self._open_partial()
-        self._resumed_from = 0
         self._suggested_name = self._partial.name
         self._plan = Plan(wanted=wanted, held=self._partial.held, patience=patience)
+        self._resumed_from = self._plan.front
         self._response: Response | None = None
         self._digest: FollowingDigest | None = None
         self._next_record = _FIRST_RECORD
@@ -165,6 +166,7 @@ class _Run:
 
     def _decide(self, events: Iterator[Event]) -> tuple[Action, ...]:
         for event in events:
+            self._cancellation.check()  # what a shut socket told is no news
             actions = self._plan.receive(event)
             if actions:
                 return actions
@@ -221,7 +223,6 @@ class _Run:
         try:
             response = self._transport.fetch(self._url, fields, self._authorization)
         except ConnectionLost as exc:
-            self._cancellation.check()
             yield Disconnected(str(exc), was_connected=not isinstance(exc, Unreachable))
             return
         self._response = response
@@ -234,7 +235,6 @@ class _Run:
             self._suggested_name = self._destination.suggested_name(self._url, fields)
         if not self._destination.is_unique:
             refuse_taken(self._destination.target(self._name), force=self._force)
-        self._resumed_from = self._resumed_from or self._plan.front
         self._follow()
         self._report()
 
@@ -247,14 +247,12 @@ class _Run:
             try:
                 count = content.readinto(buffer)
             except ConnectionLost as exc:
-                self._cancellation.check()
                 yield Disconnected(str(exc), was_connected=True)
                 return
             except MalformedContent as exc:
                 yield ContentMalformed(str(exc))
                 return
             if count == 0:
-                self._cancellation.check()
                 yield ContentEnded()
                 return
             self._partial.land(offset, buffer[:count])
@@ -264,8 +262,7 @@ class _Run:
 
     def _note_landed(self) -> None:
         front = self._plan.front
-        if self._digest is not None:
-            self._digest.advance(front)
+        self._follow().advance(front)
         if front >= self._next_record:
             self._record()
             self._next_record = front + min(front // 4, _LONGEST_UNRECORDED)
@@ -319,13 +316,13 @@ class _Run:
 
     def _put_by(self) -> None:
         """Leave what has landed to the next run, if there is anything worth it."""
-        if not self._keep or not self._plan.landed:
-            self._partial.remove()
-            return
-        try:
-            self._record()
-        except StorageError:
-            return  # the record before this one still holds; what went wrong is told already
+        # The record before this one still holds if this fails, and what went wrong first
+        # is what is to be told.
+        with suppress(StorageError):
+            if self._keep and self._plan.landed:
+                self._record()
+            else:
+                self._partial.remove()
 
 
 def _digest(sha256: str) -> bytes:

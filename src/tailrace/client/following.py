@@ -7,18 +7,21 @@ whoever wrote it, so a resumed download needs nothing more.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Set
+from typing import TYPE_CHECKING
 
 from tailrace.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _CHUNK = 1024 * 1024
 
 
 class FollowingDigest:
-    """Digests of the bytes of `fd` below a front that only moves on.
+    """Digests of the bytes of `fd` below a front that never moves back.
 
     The algorithms have the names of RFC 9530. It ends in `finish` or `stop`, before `fd`
     is closed.
@@ -27,7 +30,7 @@ class FollowingDigest:
     def __init__(self, fd: int, algorithms: Set[str]) -> None:
         self.algorithms = frozenset(algorithms)
         self._fd = fd
-        self._hashes = {name: hashlib.new(name.replace("-", "")) for name in algorithms}
+        self._hashes = _hashes(algorithms)
         self._moved = threading.Condition()
         self._front = 0
         self._is_final = False
@@ -40,7 +43,7 @@ class FollowingDigest:
     def advance(self, front: int) -> None:
         """Tell that the bytes below `front` are there, for good."""
         with self._moved:
-            self._front = front
+            self._front = max(self._front, front)
             self._moved.notify()
 
     def finish(self, length: int) -> dict[str, bytes]:
@@ -90,3 +93,11 @@ class FollowingDigest:
                 lambda: self._front > offset or self._is_final or self._is_stopped
             )
             return offset if self._is_stopped else self._front
+
+
+def _hashes(algorithms: Set[str]) -> dict[str, _Hash]:
+    if not algorithms:
+        return {}
+    import hashlib  # not before something is to be hashed: it loads OpenSSL
+
+    return {name: hashlib.new(name.replace("-", "")) for name in algorithms}

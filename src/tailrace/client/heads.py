@@ -34,12 +34,12 @@ def describe(response: Response) -> Head:
         digests=_digests(fields),
         content_coding=None if coding == "identity" else coding,
         retry_after_seconds=_retry_after(fields),
-        problem=read_problem(response) if head.status >= 400 else None,
+        problem=_problem(response) if head.status >= 400 else None,
     )
 
 
-def read_problem(response: Response) -> Mapping[str, object] | None:
-    """Return the problem details (RFC 9457) of an error response, where there are any."""
+def _problem(response: Response) -> Mapping[str, object] | None:
+    """Return the problem details (RFC 9457) of an error, where there are any."""
     media_type = response.head.fields.get("Content-Type") or ""
     if media_type.partition(";")[0].strip().lower() != "application/problem+json":
         return None

@@ -1,10 +1,10 @@
 """The partial file: where a download lands until it is proved to be whole.
 
-    .NAME.HASH.part        the bytes, locked by the run that writes them
-    .NAME.HASH.part.json   whose bytes they are, and which of them have landed
+    .NAME.CRC.part         the bytes, locked by the run that writes them
+    .NAME.CRC.part.json    whose bytes they are, and which of them have landed
 
-Both lie beside the target, so that publishing is a rename within one file system. HASH
-is of the URL: the next run finds what this one left. The record is replaced, never
+Both lie beside the target, so that publishing is a rename within one file system. CRC is of
+the URL: the next run finds what this one left. The record is replaced, never
 rewritten, and names bytes only after they are synced: a crash or a power cut may cost what
 came after the newest record, but nothing is ever trusted that is not there.
 """
@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +28,7 @@ from tailrace.spans import Span
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
-# Of the 255 bytes that a name may have, what HASH, dots and suffixes leave over.
+# Of the 255 bytes that a name may have, what CRC, dots and suffixes leave over.
 _LABEL_BYTES = 200
 
 
@@ -51,8 +51,8 @@ class Partial:
             UnsafeTarget: the directory takes no files, or something else has its name.
         """
         short_label = os.fsdecode(os.fsencode(label)[:_LABEL_BYTES])
-        url_hash = hashlib.sha256(url.encode()).hexdigest()[:16]
-        self.path = directory / f".{short_label}.{url_hash}.part"
+        # No secret and no proof, for the record has the URL itself: a CRC will do.
+        self.path = directory / f".{short_label}.{zlib.crc32(url.encode()):08x}.part"
         self._record_path = directory / f"{self.path.name}.json"
         self._url = url
         self.fd = _open_locked(self.path)
@@ -182,7 +182,9 @@ def refuse_taken(target: Path, *, force: bool) -> None:
     except OSError as exc:
         raise UnsafeTarget(f"{target} cannot be written: {exc.strerror}") from exc
     if not force:
-        raise UnsafeTarget(f"{target} exists already; choose another name, or force")
+        raise UnsafeTarget(
+            f"{target} exists already; give another name, or --force (force=True) to replace it"
+        )
     if not stat.S_ISREG(mode):
         raise UnsafeTarget(f"{target} is not a regular file, and is not replaced")
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from tailrace.client.moves import (
@@ -55,7 +54,6 @@ from tailrace.errors import (
     DigestMismatch,
     LengthMismatch,
     MalformedContent,
-    Refused,
     RepresentationChanged,
     TailraceError,
     TransferError,
@@ -181,9 +179,9 @@ class Plan:
             case 416 if self._asked.start > 0:
                 return self._take_unsatisfied(head)
             case status if status in _PASSING:
-                return self._pause(self._refusal(head), head.retry_after_seconds)
+                return self._pause(head.refusal(self._standing), head.retry_after_seconds)
             case _:
-                return self._fail(self._refusal(head))
+                return self._fail(head.refusal(self._standing))
 
     def _take_whole(self, head: Head) -> tuple[Action, ...]:
         for algorithm in self._wanted.keys() & head.digests.keys():
@@ -218,8 +216,7 @@ class Plan:
         if not is_tagged or not self._agrees(head, part.complete_length):
             return self._ask_for_the_whole()
         self._stop = part.span.stop
-        self.representation = replace(
-            self.representation,
+        self.representation = self.representation._replace(
             complete_length=part.complete_length or self.representation.complete_length,
             digests={**head.digests, **self.representation.digests},
         )
@@ -319,13 +316,8 @@ class Plan:
             self._failures = 0
             self._has_progressed = False
         self._failures += 1
-        seconds = self._patience.first_pause_seconds * 2 ** (self._failures - 1)
-        if asked_seconds is not None:
-            seconds = asked_seconds
-        if (
-            self._failures >= self._patience.tries
-            or seconds > self._patience.longest_pause_seconds
-        ):
+        seconds = self._patience.pause_seconds(self._failures, asked_seconds)
+        if seconds is None:
             return self._fail(error)
         self.state = State.PAUSED
         return (Pause(seconds),)
@@ -338,16 +330,6 @@ class Plan:
         standing = f"; {self.front} of {'unknown' if of is None else of} bytes are here"
         return standing + (", do the same again to resume" if self._is_resumable else "")
 
-    def _refusal(self, head: Head) -> Refused:
-        message = f"the server answered {head.status} {head.reason}".rstrip()
-        problem = head.problem or {}
-        reason = problem.get("detail") or problem.get("title")
-        if isinstance(reason, str):
-            message += f": {reason}"
-        if head.retry_after_seconds is not None:
-            message += f", to be asked again in {head.retry_after_seconds:.0f} s"
-        return Refused(f"{message}{self._standing}", head.status, head.problem)
-
     def _fail(self, error: TailraceError, *, keep: bool = True) -> tuple[Action, ...]:
         self.state = State.FAILED
         return (Fail(error, keep),)
@@ -355,7 +337,7 @@ class Plan:
     # --- all is there ---------------------------------------------------------------------
 
     def _verify(self, length: int) -> tuple[Action, ...]:
-        self.representation = replace(self.representation, complete_length=length)
+        self.representation = self.representation._replace(complete_length=length)
         self.state = State.VERIFYING
         return (Verify(frozenset(self._wanted) | frozenset(self.representation.digests)),)
 

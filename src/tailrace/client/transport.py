@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.client.cancellation import Cancellation
 from tailrace.client.connections import Connection, FieldLines, Response, Timeouts, words
@@ -28,8 +27,7 @@ class Unreachable(ConnectionLost):
     """No connection could be made at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization:
+class Authorization(NamedTuple):
     """An Authorization field value, and the one origin that may see it."""
 
     origin: Origin
@@ -84,14 +82,15 @@ class Transport:
         via = origin if proxy is None else proxy.origin
         sock = self._dial(via)
         try:
-            if origin.scheme == "https":
+            is_secure = origin.scheme == "https"
+            if is_secure:
                 if proxy is not None:
                     _open_tunnel(sock, origin, proxy)
                     proxy = None
                 sock = self._secure(sock, origin.host)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(self._timeouts.stall_seconds)
-            return Connection(sock, self._timeouts, proxy)
+            return Connection(sock, self._timeouts, proxy, is_secure=is_secure)
         except OSError as exc:
             sock.close()
             raise Unreachable(f"no connection to {origin.authority}: {words(exc)}") from exc
@@ -116,8 +115,11 @@ class Transport:
 
     def _dial(self, origin: Origin) -> socket.socket:
         try:
-            addresses = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as exc:
+            # As bytes, for a str would be encoded by IDNA once more, at some milliseconds.
+            addresses = socket.getaddrinfo(
+                origin.host.encode("ascii"), origin.port, type=socket.SOCK_STREAM
+            )
+        except (OSError, ValueError) as exc:
             raise Unreachable(f"the host {origin.host!r} is not known: {words(exc)}") from exc
         failures: list[OSError] = []
         for family, kind, protocol, _, address in addresses:

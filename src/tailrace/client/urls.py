@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tailrace.errors import ConfigurationError
+
+DEFAULT_SERVICE = "http://127.0.0.1:8000"
+"""Where `tailrace serve` listens if it is not told otherwise."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -15,8 +18,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KEPT = "%/:=&?~#+!$,;'@()*[]|"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Whom to connect to (RFC 9110 §4.3.1); `host` has no brackets."""
 
     scheme: str
@@ -37,8 +39,7 @@ class Origin:
         return self.authority
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(NamedTuple):
     origin: Origin
     target: str
     """Path and query: the origin-form of RFC 9112 §3.2.1."""

@@ -14,13 +14,36 @@ from tailrace.delivery.leaving import UntilDisconnect
 from tailrace.protocol.byteranges import MultipartByteranges
 from tailrace.spans import Span
 
-# Larger chunks cost fewer calls and thread hops per byte; from here on the rate hardly
-# grows, while the memory of hundreds of slow readers would.
-CHUNK_LENGTH = 256 * 1024
+# A large chunk costs the fewest calls per byte, but each reader that is slow holds one. So
+# the deliveries under way share a budget: a megabyte each for a few, and as much as a server
+# buffers anyhow for each of hundreds.
+LARGEST_CHUNK = 1024 * 1024
+SMALLEST_CHUNK = 16 * 1024
+BUDGET_BYTES = 4 * 1024 * 1024
 
 # Content up to this length is read at once and sent in one message: no time for the client
 # to leave, so nothing watches for it.
 SMALL_CONTENT = 64 * 1024
+
+
+class _UnderWay:
+    """Counts the deliveries of this process, for the budget that they share."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+
+    def chunk_length(self) -> int:
+        share = BUDGET_BYTES // max(self._count, 1)
+        return min(max(share, SMALLEST_CHUNK), LARGEST_CHUNK)
+
+
+_under_way = _UnderWay()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +84,26 @@ async def send_following(reader: BlobReader, start: int, receive: Receive, send:
         ClientDisconnected: the client left before the end.
         BlobAbandoned, StorageUnavailable: there will be no whole; as `send_pieces`.
     """
-    await _send_chunks(follow(reader, start, chunk_length=CHUNK_LENGTH), receive, send)
+    await _send_chunks(follow(reader, start, _under_way.chunk_length), receive, send)
 
 
 async def _content_of(reader: BlobReader, pieces: Sequence[Piece]) -> AsyncGenerator[bytes]:
     for piece in pieces:
         if piece.head:
             yield piece.head
-        for start in range(piece.span.start, piece.span.stop, CHUNK_LENGTH):
-            yield await reader.read(Span(start, min(start + CHUNK_LENGTH, piece.span.stop)))
+        start = piece.span.start
+        while start < piece.span.stop:
+            stop = min(start + _under_way.chunk_length(), piece.span.stop)
+            yield await reader.read(Span(start, stop))
+            start = stop
 
 
 async def _send_chunks(content: AsyncGenerator[bytes], receive: Receive, send: Send) -> None:
-    async with UntilDisconnect(receive), aclosing(content) as chunks:
-        async for chunk in chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    with _under_way:
+        async with UntilDisconnect(receive), aclosing(content) as chunks:
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                del chunk  # the next one may be long in coming
     await _send_end(send, b"")
 
 

@@ -83,7 +83,8 @@ class Jobs:
     ) -> None:
         for job in list(self._running.values()):
             job.cancel("the service was stopped")
-        await self._group.__aexit__(exc_type, exc, traceback)
+        # What ended the block goes on by itself; a group would wrap it.
+        await self._group.__aexit__(None, None, None)
 
     def find(self, file_id: FileId) -> Job | None:
         """Return the run that is writing a file, if there is one here."""

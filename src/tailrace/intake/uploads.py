@@ -229,7 +229,7 @@ def _repeats_the_end(command: Append, file: FileRecord) -> bool:
 
 
 def _field_of(given: Digests) -> str | None:
-    members = {name: structured.Item(digest) for name, digest in given.items()}
+    members = {str(name): structured.Item(digest) for name, digest in given.items()}
     return structured.serialize_dictionary(members) if members else None
 
 

@@ -89,9 +89,9 @@ def parse_parameters(text: str) -> dict[str, str] | None:
     """
     parameters: dict[str, str] = {}
     for parameter in split_semicolons(text):
-        name, equals, word = parameter.partition("=")
+        name, _, word = parameter.partition("=")
         value = parse_word(word)
-        if not equals or not is_token(name) or value is None:
+        if not is_token(name) or value is None:
             return None
         parameters.setdefault(name.lower(), value)
     return parameters

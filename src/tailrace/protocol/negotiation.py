@@ -43,7 +43,7 @@ class MediaRange:
 def parse(accept: str) -> tuple[MediaRange, ...]:
     """Read an Accept field value; an element that cannot be read is left out."""
     ranges = (_parse_range(element) for element in split_list(accept))
-    return tuple(media_range for media_range in ranges if media_range is not None)
+    return tuple(each for each in ranges if each is not None)
 
 
 def weight(accept: str | None, media_type: str) -> float:
@@ -75,18 +75,17 @@ def names(accept: str | None, media_type: str) -> bool:
     """
     essence = parse_media_type(media_type).essence
     return any(
-        media_range.range.essence == essence and media_range.weight > 0
-        for media_range in parse(accept or "")
+        each.range.essence == essence and each.weight > 0 for each in parse(accept or "")
     )
 
 
 def _weight(ranges: Sequence[MediaRange], media_type: MediaType) -> float:
     if not ranges:
         return 1.0
-    matching = [media_range for media_range in ranges if media_range.matches(media_type)]
+    matching = [each for each in ranges if each.matches(media_type)]
     if not matching:
         return 0.0
-    return max(matching, key=lambda media_range: media_range.precedence).weight
+    return max((each.precedence, each.weight) for each in matching)[1]
 
 
 def _parse_range(element: str) -> MediaRange | None:

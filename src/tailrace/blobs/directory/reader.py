@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from functools import partial
 
 from tailrace.blobs.contract import BlobKey, BlobState, BlobStatus
@@ -37,9 +38,7 @@ class DirectoryReader:
             cached = content.read_cached(self._file.fileno(), span)
             if cached is not None:
                 return cached
-        job = self._threads.begin(self._key, partial(content.read, self._file.borrow(), span))
-        job.add_done_callback(lambda _: self._file.give_back())
-        found = await asyncio.wrap_future(job)
+        found = await asyncio.wrap_future(self._begin_read(span))
         if len(found) < span.length:
             raise StorageUnavailable(
                 f"the blob {self._key} ends at {span.start + len(found)}, before {span.stop}"
@@ -59,6 +58,17 @@ class DirectoryReader:
 
     def fileno(self) -> int:
         return self._file.fileno()
+
+    def _begin_read(self, span: Span) -> Future[bytes]:
+        descriptor = self._file.borrow()
+        try:
+            job = self._threads.begin(self._key, partial(content.read, descriptor, span))
+        except BaseException:
+            self._file.give_back()
+            raise
+        # Called also if the job is cancelled before its turn.
+        job.add_done_callback(lambda _: self._file.give_back())
+        return job
 
     def _refresh(self, descriptor: int) -> None:
         is_growing = self._growth.status.state is BlobState.GROWING

@@ -13,7 +13,16 @@ LISTENER = Path(__file__).with_name("listener.py")
 
 def listen(engine, question, *rest):
     """Ask espeak-ng in a process of its own, as its state is global."""
-    command = [sys.executable, "-I", "-S", LISTENER, engine.library, engine.data, question, *rest]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        LISTENER,
+        engine.library,
+        engine.data,
+        question,
+        *rest,
+    ]
     asked = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
     return json.loads(asked.stdout)
 

@@ -21,7 +21,7 @@ from tailrace.intake.producers.speech.scripts import language_of
 if TYPE_CHECKING:
     from tailrace.intake.producers.speech.engine import Engine
 
-__all__ = ["file_name", "languages", "media_type", "speech", "variants"]
+__all__ = ["file_name", "known_languages", "known_voices", "media_type", "speech"]
 
 # A long novel, about nine hours of speech. The whole text is held here and in the child.
 MAX_CHARACTERS = 500_000
@@ -35,7 +35,7 @@ EXTRA = frozenset({"espeakng_loader", "lameenc"})
 _UNSPEAKABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
-def languages() -> dict[str, str]:
+def known_languages() -> dict[str, str]:
     """Return the languages that can be spoken: tag, in lower case, and English name.
 
     Raises:
@@ -45,7 +45,7 @@ def languages() -> dict[str, str]:
     return {tag: spoken[tag].name for tag in sorted(spoken)}
 
 
-def variants() -> tuple[str, ...]:
+def known_voices() -> tuple[str, ...]:
     """Return the names that `voice` may have.
 
     Raises:
@@ -72,25 +72,25 @@ def _speakable(text: str) -> str:
     return spoken
 
 
-def _known_language(tag: str | None) -> str | None:
+def _checked_language(tag: str | None) -> str | None:
     if not tag:  # a form sends its empty fields, too
         return None
     _engine().language(tag)
     return tag
 
 
-def _known_variant(name: str | None) -> str | None:
+def _checked_voice(name: str | None) -> str | None:
     return _engine().variant(name) if name else None
 
 
 def _list_languages(schema: dict[str, Any]) -> None:
     with suppress(ConfigurationError):  # what there is can be listed without the extra
-        schema["examples"] = list(languages())
+        schema["examples"] = list(known_languages())
 
 
-def _list_variants(schema: dict[str, Any]) -> None:
+def _list_voices(schema: dict[str, Any]) -> None:
     with suppress(ConfigurationError):
-        schema["examples"] = list(variants())
+        schema["examples"] = list(known_voices())
 
 
 async def speech(
@@ -110,15 +110,15 @@ async def speech(
             " tells: Chinese, Japanese, Korean, Russian, or else English.",
             json_schema_extra=_list_languages,
         ),
-        AfterValidator(_known_language),
+        AfterValidator(_checked_language),
     ] = None,
     voice: Annotated[
         str | None,
         Field(
             description="Another timbre, such as f2 (a woman), m3 (a man) or whisper.",
-            json_schema_extra=_list_variants,
+            json_schema_extra=_list_voices,
         ),
-        AfterValidator(_known_variant),
+        AfterValidator(_checked_voice),
     ] = None,
     speed: Annotated[
         float, Field(ge=0.25, le=4, description="How fast; 1 is 175 words a minute.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import suppress
 from subprocess import PIPE
@@ -19,7 +20,7 @@ from tailrace.errors import ProducerError
 
 Result = TypeVar("Result")
 
-STDIN, STDOUT, STDERR = range(3)
+STDOUT, STDERR = 1, 2
 
 # What may lie here unread before the child is made to wait; as much as Linux keeps in a pipe.
 UNREAD_BYTES = 64 * 1024
@@ -40,16 +41,8 @@ async def output_of(
         ProducerError: the child could not be started, gave no sign for stall_seconds, or
             ended with another status than 0; what it wrote on standard error is the reason.
     """
-    loop = asyncio.get_running_loop()
+    child = await _start(command, content)
     try:
-        # Not asyncio's own Process: it cannot let go of its pipes without reading them out.
-        _, child = await loop.subprocess_exec(
-            _Child, *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
-        )
-    except OSError as exc:
-        raise ProducerError(f"{command[0]} cannot be started: {exc}") from exc
-    try:
-        child.give(content)
         try:
             while block := await _within(stall_seconds, child.take()):
                 yield block
@@ -63,6 +56,22 @@ async def output_of(
     finally:
         child.end()
         await child.ended.wait()
+
+
+async def _start(command: Sequence[str], content: bytes) -> _Child:
+    loop = asyncio.get_running_loop()
+    try:
+        # A file, not a pipe: nothing is left to be written when the child ends early.
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(content)
+            stdin.seek(0)
+            # Not asyncio's Process: it cannot let go of its pipes without reading them out.
+            _, child = await loop.subprocess_exec(
+                _Child, *command, stdin=stdin, stdout=PIPE, stderr=PIPE, start_new_session=True
+            )
+    except OSError as exc:
+        raise ProducerError(f"{command[0]} cannot be started: {exc}") from exc
+    return child
 
 
 async def _within(seconds: float, awaited: Coroutine[object, object, Result]) -> Result:
@@ -81,25 +90,19 @@ class _Child(asyncio.SubprocessProtocol):
         self._blocks: list[bytes] = []
         self._unread = 0
         self._is_paused = False
-        self._open_pipes = {STDIN, STDOUT, STDERR}
+        self._output_has_ended = False
         self._complaint = b""
         self._arrived = asyncio.Event()
 
-    def give(self, content: bytes) -> None:
-        """Write content to standard input and close that."""
-        stdin = cast(asyncio.WriteTransport, self._pipe(STDIN))
-        stdin.write(content)
-        stdin.close()
-
     async def take(self) -> bytes:
         """Return all output that was not taken yet, waiting for some; empty at the end."""
-        while not self._blocks and STDOUT in self._open_pipes:
+        while not self._blocks and not self._output_has_ended:
             self._arrived.clear()
             await self._arrived.wait()
         block, self._blocks, self._unread = b"".join(self._blocks), [], 0
         if self._is_paused:
             self._is_paused = False
-            cast(asyncio.ReadTransport, self._pipe(STDOUT)).resume_reading()
+            self._pipe(STDOUT).resume_reading()
         return block
 
     def end(self) -> None:
@@ -110,12 +113,8 @@ class _Child(asyncio.SubprocessProtocol):
             # Not Transport.kill: it may reap the child behind the loop's back (it polls).
             with suppress(ProcessLookupError, PermissionError):  # a zombie; macOS denies
                 os.killpg(self._transport.get_pid(), signal.SIGKILL)
-        for descriptor in tuple(self._open_pipes):
-            pipe = self._pipe(descriptor)
-            if descriptor == STDIN:  # closing would wait until all that was given is written
-                cast(asyncio.WriteTransport, pipe).abort()
-            else:
-                pipe.close()
+        self._pipe(STDOUT).close()
+        self._pipe(STDERR).close()
 
     @property
     def reason(self) -> str:
@@ -127,10 +126,8 @@ class _Child(asyncio.SubprocessProtocol):
             return f"the child process was ended by {signal.Signals(-self.status).name}"
         return f"the child process ended with status {self.status}"
 
-    def _pipe(self, descriptor: int) -> asyncio.BaseTransport:
-        pipe = self._transport.get_pipe_transport(descriptor)
-        assert pipe is not None  # all three were asked for
-        return pipe
+    def _pipe(self, descriptor: int) -> asyncio.ReadTransport:
+        return cast(asyncio.ReadTransport, self._transport.get_pipe_transport(descriptor))
 
     # What the loop tells.
 
@@ -145,12 +142,13 @@ class _Child(asyncio.SubprocessProtocol):
         self._unread += len(data)
         if self._unread >= UNREAD_BYTES and not self._is_paused:
             self._is_paused = True
-            cast(asyncio.ReadTransport, self._pipe(STDOUT)).pause_reading()
+            self._pipe(STDOUT).pause_reading()
         self._arrived.set()
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        self._open_pipes.discard(fd)
-        self._arrived.set()
+        if fd == STDOUT:
+            self._output_has_ended = True
+            self._arrived.set()
 
     def process_exited(self) -> None:
         self.status = self._transport.get_returncode()

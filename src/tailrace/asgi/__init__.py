@@ -1,0 +1,1 @@
+"""The HTTP surface of the service: one router, and what its routes do."""

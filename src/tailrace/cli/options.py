@@ -1,0 +1,48 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from tailrace.client.connections import Timeouts
+from tailrace.client.urls import DEFAULT_SERVICE
+
+
+def add_service(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to",
+        metavar="URL",
+        default=service_address(),
+        help=f"the service (default: TAILRACE_URL, or {DEFAULT_SERVICE})",
+    )
+    parser.add_argument(
+        "--key",
+        default=service_key(),
+        help="its key (default: TAILRACE_KEY, which other users of this machine cannot see)",
+    )
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=os.environ.get("TAILRACE_TIMEOUT", Timeouts().stall_seconds),
+        help="how long the other side may be silent (default: TAILRACE_TIMEOUT, or 30)",
+    )
+
+
+def service_address() -> str:
+    return os.environ.get("TAILRACE_URL") or DEFAULT_SERVICE
+
+
+def service_key() -> str | None:
+    return os.environ.get("TAILRACE_KEY") or None
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds

@@ -1,0 +1,30 @@
+"""Exit statuses, and how several outcomes become one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tailrace.cli.terminal import complain
+from tailrace.errors import ConfigurationError, TailraceError
+
+DONE = 0
+FAILED = 1
+WRONG_USE = 2
+SOME_FAILED = 3
+INTERRUPTED = 130
+
+
+def each(items: Sequence[str], act: Callable[[str], None]) -> int:
+    """Act on each item, whatever becomes of the others, and return the exit status."""
+    failures = 0
+    for item in items:
+        try:
+            act(item)
+        except (ConfigurationError, BrokenPipeError):  # no better for the next one
+            raise
+        except (TailraceError, OSError) as exc:
+            failures += 1
+            complain(f"{item}: {exc}")
+    if failures == 0:
+        return DONE
+    return FAILED if failures == len(items) else SOME_FAILED
