@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "tailrace needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "building the environment in $(VENV) (about half a minute, once)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(VENV)/bin/python -m pip install --quiet --editable '.[speech]' --group dev
+	@$(VENV)/bin/python -m pip install -qq --upgrade 'pip>=25.1'
+	@$(VENV)/bin/python -m pip install -qq --editable '.[speech]' --group dev
 	@touch $(STAMP)
 
 clean:

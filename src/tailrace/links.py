@@ -88,7 +88,7 @@ def refuse_ended(file: FileRecord, now: datetime) -> None:
 
 def _hash_of(token: str) -> bytes:
     # Tokens carry 128 random bits, so a plain hash cannot be reversed by guessing.
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _moment(moment: datetime) -> str:

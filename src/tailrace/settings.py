@@ -1,6 +1,7 @@
 """Every setting, its default, and the reason for the default.
 
-Each can be given as an argument, or in the environment as `TAILRACE_` and its name.
+Each can be given as an argument, or in the environment as `TAILRACE_` and its name, where
+`none` stands for None. A duration is written as `12:00:00`, `7 days` or `P7D` (ISO 8601).
 """
 
 from __future__ import annotations
@@ -10,17 +11,23 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tailrace.errors import ConfigurationError
 
 _GIB = 1024**3
 
+# What is longer is meant to be for ever, and soon lies past the year 9999.
+_CENTURY = timedelta(days=36525)
+
 
 class Settings(BaseSettings):
     """How a service works. Lengths are bytes."""
 
-    model_config = SettingsConfigDict(env_prefix="TAILRACE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TAILRACE_", env_parse_none_str="none", extra="forbid", frozen=True
+    )
 
     data: str = "tailrace-data"
     """Where bytes rest: a directory."""
@@ -34,13 +41,13 @@ class Settings(BaseSettings):
     durability: Literal["power", "crash"] = "power"
     """What acknowledged bytes survive: a power cut, or only a crash of the service."""
 
-    keep_files: timedelta | None = Field(timedelta(hours=24), gt=timedelta(0))
+    keep_files: timedelta | None = Field(timedelta(hours=24), gt=timedelta(0), le=_CENTURY)
     """How long a file and its links live after it was begun; None is for ever."""
 
-    keep_uploads: timedelta = Field(timedelta(hours=24), gt=timedelta(0))
+    keep_uploads: timedelta = Field(timedelta(hours=24), gt=timedelta(0), le=_CENTURY)
     """How long an unfinished upload waits for more, after its last byte."""
 
-    keep_records: timedelta = Field(timedelta(days=7), gt=timedelta(0))
+    keep_records: timedelta = Field(timedelta(days=7), gt=timedelta(0), le=_CENTURY)
     """How long the record of an ended file is kept, so that its links can say why."""
 
     file_limit: int = Field(100 * _GIB, gt=0)
@@ -58,10 +65,10 @@ class Settings(BaseSettings):
     jobs: int = Field(16, gt=0)
     """How many producers run at once; more wait for their turn."""
 
-    grace_seconds: float = Field(30.0, ge=0)
+    grace_seconds: float = Field(30.0, ge=0, allow_inf_nan=False)
     """How long running transfers may go on after the service was asked to stop."""
 
-    sweep_seconds: float = Field(60.0, gt=0)
+    sweep_seconds: float = Field(60.0, gt=0, allow_inf_nan=False)
     """How often what has ended is cleaned up."""
 
     @property
@@ -81,6 +88,12 @@ def settings(**given: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]  # pydantic checks each value
     except ValidationError as exc:
         reasons = "; ".join(
-            f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors()
+            f"{'.'.join(map(str, error['loc']))}: {_message(error)}" for error in exc.errors()
         )
         raise ConfigurationError(f"a setting is wrong: {reasons}") from exc
+
+
+def _message(error: ErrorDetails) -> str:
+    if error["type"] == "time_delta_parsing":  # pydantic's own tells of the parser's insides
+        return "Input should be a duration, such as 12:00:00, 7 days or P7D"
+    return error["msg"]

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from tailrace.blobs import BlobKey, BlobState, BlobStore, BlobWriter
+from tailrace.blobs import BlobKey, BlobState, BlobStore
 from tailrace.blobs.digest import RunningDigest
 from tailrace.catalogue import Catalogue, FileRecord, UploadRecord
-from tailrace.errors import BlobBusy, BlobMissing, BlobSealed, TailraceError
+from tailrace.errors import (
+    BlobBusy,
+    BlobMissing,
+    BlobSealed,
+    StorageError,
+    TailraceError,
+)
 from tailrace.settings import Settings
 
 _log = logging.getLogger("tailrace.upkeep")
@@ -54,20 +61,29 @@ class Upkeep:
         The store tells: a living writer, in this process or another, holds its blob.
         """
         for file, upload in await self.catalogue.growing_files():
-            try:
-                if (await self.store.status(file.blob)).state is BlobState.SEALED:
-                    await self._finish_sealing(file)
-                elif upload is None or not _waits(upload, self.now()):
-                    await self._give_up(file, await self.store.resume(file.blob))
-            except (BlobBusy, BlobSealed):
-                continue  # somebody is at it
-            except BlobMissing:
-                await self._abandon(file, "its bytes were lost")
+            with _going_on(f"file {file.id}"):
+                try:
+                    await self._end_if_lost(file, upload)
+                except (BlobBusy, BlobSealed):
+                    continue  # somebody is at it
+                except BlobMissing:
+                    await self._abandon(file, "its bytes were lost")
 
-    async def _give_up(self, file: FileRecord, writer: BlobWriter) -> None:
+    async def _end_if_lost(self, file: FileRecord, upload: UploadRecord | None) -> None:
+        if (await self.store.status(file.blob)).state is BlobState.SEALED:
+            await self._finish_sealing(file)
+        elif upload is None or not self._waits(upload):
+            await self._give_up(file, upload)
+
+    async def _give_up(self, file: FileRecord, upload: UploadRecord | None) -> None:
+        writer = await self.store.resume(file.blob)
         try:
-            reason = f"its writer was lost after {writer.length} bytes"
-            await self._abandon(file, reason)
+            if upload is not None:
+                # Only now: who wrote until just now has moved the moment of its end.
+                found = await self.catalogue.find_upload(upload.key_hash)
+                if found is not None and self._waits(found[0]):
+                    return
+            await self._abandon(file, f"its writer was lost after {writer.length} bytes")
             await writer.abandon()
         finally:
             await writer.release()
@@ -89,7 +105,8 @@ class Upkeep:
         while expired := await self.catalogue.expired_files(self.now(), limit=_PORTION):
             for file in expired:
                 await self.catalogue.end_file(file.id, reason="it expired", at=self.now())
-                await self.store.remove(file.blob)
+                with _going_on(f"file {file.id}"):
+                    await self.store.remove(file.blob)
 
     async def _forget_old(self) -> None:
         before = self.now() - self.settings.keep_records
@@ -108,12 +125,19 @@ class Upkeep:
     async def _remove_unknown(self, keys: list[BlobKey]) -> None:
         known = await self.catalogue.known_blobs(keys)
         for key in keys:
-            if key not in known and not await self._is_being_written(key):
-                _log.info("blob %s belongs to no file; removing it", key)
-                await self.store.remove(key)
+            if key not in known:
+                with _going_on(f"blob {key}"):
+                    await self._remove_if_orphan(key)
+
+    async def _remove_if_orphan(self, key: BlobKey) -> None:
+        # A blob is made before its record, and until then its writer holds it. So only
+        # after a look at the writer is it certain that there will be no record.
+        if await self._is_being_written(key) or await self.catalogue.known_blobs([key]):
+            return
+        _log.info("blob %s belongs to no file; removing it", key)
+        await self.store.remove(key)
 
     async def _is_being_written(self, key: BlobKey) -> bool:
-        # A blob is made just before its record: its writer lives, and holds it.
         try:
             if (await self.store.status(key)).state is not BlobState.GROWING:
                 return False
@@ -125,6 +149,14 @@ class Upkeep:
         await writer.release()
         return False
 
+    def _waits(self, upload: UploadRecord) -> bool:
+        return upload.expires_at is not None and upload.expires_at > self.now()
 
-def _waits(upload: UploadRecord, now: datetime) -> bool:
-    return upload.expires_at is not None and upload.expires_at > now
+
+@contextmanager
+def _going_on(what: str) -> Iterator[None]:
+    """Log a failure of the store at one thing, and go on to the others."""
+    try:
+        yield
+    except StorageError:
+        _log.exception("upkeep failed at %s; the next round tries again", what)

@@ -85,6 +85,22 @@ async def test_a_waiter_cancelled_after_it_was_woken_is_no_trouble() -> None:
         await wait
 
 
+@pytest.mark.parametrize("end", ["woken", "cancelled", "failed"])
+async def test_no_waiter_is_left_behind(end: str) -> None:
+    growth = Growth(growing(0))
+    wait = await begin(growth, 0)
+    assert len(growth._waiters) == 1
+    if end == "woken":
+        growth.publish(growing(1))
+    elif end == "cancelled":
+        wait.cancel()
+    else:
+        growth.fail(StorageUnavailable("the disk is gone"))
+    await asyncio.wait((wait,))
+    assert len(growth._waiters) == 0
+    assert wait.cancelled() or wait.exception() or wait.result()
+
+
 async def test_a_failure_reaches_all_who_wait_and_nobody_after() -> None:
     growth = Growth(growing(0))
     waits = [await begin(growth, 0), await begin(growth, 9)]

@@ -10,7 +10,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
-from fastapi import Request
+from starlette.requests import Request
 
 from tailrace.catalogue import CredentialRecord
 from tailrace.errors import AccessDenied

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, overload
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
 
-from fastapi import APIRouter, FastAPI, Request
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -26,6 +28,9 @@ from tailrace.intake.producers.declared import (
 from tailrace.protocol.problems import Problem
 from tailrace.service import Service, running
 from tailrace.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 
 class Tailrace:
@@ -48,7 +53,19 @@ class Tailrace:
         self.settings: Settings = settings(**given)
         self._producers: dict[str, AnyProducer] = {}
         self._service: Service | None = None
-        self.router: APIRouter = routes(lambda: self.service)
+        self.routes = routes(lambda: self.service)
+
+    @cached_property
+    def router(self) -> APIRouter:
+        """The routes as a router, for FastAPI's `include_router`.
+
+        Where there is no FastAPI, mount the `routes` themselves.
+        """
+        from fastapi import APIRouter  # half of what a service weighs without it
+
+        router = APIRouter()
+        router.routes.extend(self.routes)
+        return router
 
     @property
     def service(self) -> Service:
@@ -125,15 +142,13 @@ class Tailrace:
         return declare if function is None else declare(function)
 
 
-def application(tailrace: Tailrace) -> FastAPI:
+def application(tailrace: Tailrace) -> Starlette:
     """Return an application that is tailrace alone; every error is problem details."""
-    app = FastAPI(
-        title="tailrace",
+    return Starlette(
+        routes=tailrace.routes,
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )
-    app.include_router(tailrace.router)
-    return app
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
@@ -143,7 +158,7 @@ async def _tell_http(request: Request, error: Exception) -> Response:
             404,
             "urn:tailrace:not-found",
             "Nothing is known by this name",
-            f"There is nothing at {request.url.path}; see /docs for what there is.",
+            f"There is nothing at {request.url.path}.",
         )
     else:
         problem = Problem(error.status_code, "about:blank", error.detail, error.detail)

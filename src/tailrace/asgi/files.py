@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from fastapi import Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PositiveInt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tailrace.asgi.answering import json_response
 from tailrace.asgi.representing import SAFETY, Addresses, representation_of
-from tailrace.asgi.requests import address_of
+from tailrace.asgi.requests import address_of, arguments, query_arguments
 from tailrace.catalogue import FileId, FileRecord
 from tailrace.delivery import BlobResponse
 from tailrace.errors import InvalidArguments
+from tailrace.intake.arguments import validated
 from tailrace.links import refuse_ended
 from tailrace.service import Service
+
+
+class Page(BaseModel):
+    """Which page of a listing: so many, after the one of this id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1)
+    after: str | None = None
 
 
 class LinkTerms(BaseModel):
@@ -24,74 +34,70 @@ class LinkTerms(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     expires_at: AwareDatetime | None = None
-    expires_in: PositiveInt | None = None
-    """Seconds from now."""
+    expires_in: PositiveInt | None = Field(None, le=100 * 366 * 86400)
+    """Seconds from now, at most a century."""
 
 
-async def list_files(
-    service: Service, request: Request, limit: int, after: str | None
-) -> Response:
+async def list_files(service: Service, request: Request) -> Response:
     """Answer one page of the files that have not ended, newest first."""
-    limit = min(limit, service.settings.list_limit)
-    page = await service.catalogue.list_files(
-        limit=limit, after=None if after is None else FileId(after)
-    )
-    addresses = Addresses(address_of(request, "/files", service.settings.url), service)
+    page = validated(Page, query_arguments(request))
+    limit = min(page.limit, service.settings.list_limit)
+    after = None if page.after is None else FileId(page.after)
+    found = await service.catalogue.list_files(limit=limit, after=after)
+    addresses = _addresses(service, request, "/files")
     return json_response(
         {
-            "files": [await addresses.file(file, links) for file, links in page],
-            "next": page[-1][0].id if len(page) == limit else None,
+            "files": [await addresses.file(file, links) for file, links in found],
+            "next": found[-1][0].id if len(found) == limit else None,
         }
     )
 
 
-async def show_file(service: Service, request: Request, file_id: str) -> Response:
-    file = await service.file(file_id)
-    return json_response(
-        await _addresses(service, request, f"/files/{file_id}").file(
-            file, await service.catalogue.find_links(file.id)
-        )
-    )
+async def show(service: Service, request: Request) -> Response:
+    """Answer what is known of a file, also why it ended."""
+    file = await service.file(request.path_params["id"])
+    links = await service.catalogue.find_links(file.id)
+    addresses = _addresses(service, request, f"/files/{file.id}")
+    return json_response(await addresses.file(file, links))
 
 
-async def send_file(service: Service, file_id: str, *, download: bool) -> Response:
-    file = await _readable(service, file_id)
+async def send(service: Service, request: Request) -> Response:
+    """Answer the bytes of a file."""
+    file = await _readable(service, request)
     return BlobResponse(
         service.store.open(file.blob),
-        representation_of(file, download=download),
+        representation_of(file, download="download" in request.query_params),
         headers=SAFETY,
     )
 
 
-async def delete_file(service: Service, file_id: str) -> Response:
+async def delete(service: Service, request: Request) -> Response:
     """End a file now; a repeated call is harmless (RFC 9110 §9.2.2)."""
-    await service.delete(await service.file(file_id))
+    await service.delete(await service.file(request.path_params["id"]))
     return Response(status_code=204)
 
 
-async def add_link(
-    service: Service, request: Request, file_id: str, terms: LinkTerms
-) -> Response:
-    """Make a further link to a file."""
-    file = await _readable(service, file_id)
-    expires_at = file.expires_at
+async def add_link(service: Service, request: Request) -> Response:
+    """Make a further link to a file, and answer the file with this link alone."""
+    file = await _readable(service, request)
+    given = await arguments(request, service.settings.form_limit)
+    terms = validated(LinkTerms, given)
     if terms.expires_at is not None and terms.expires_in is not None:
         raise InvalidArguments(
             [{"field": "expires_in", "detail": "give expires_at or expires_in, not both"}]
         )
-    if terms.expires_at is not None:
-        expires_at = terms.expires_at
-    elif terms.expires_in is not None:
+    expires_at = terms.expires_at or file.expires_at
+    if terms.expires_in is not None:
         expires_at = service.now() + timedelta(seconds=terms.expires_in)
     link = service.links.make(file.id, expires_at)
     await service.catalogue.add_link(link)
-    addresses = _addresses(service, request, f"/files/{file_id}/links")
+    addresses = _addresses(service, request, f"/files/{file.id}/links")
     content = await addresses.file(file, [link])
     return json_response(content, 201, {"Location": addresses.link(link, file)})
 
 
-async def _readable(service: Service, file_id: str) -> FileRecord:
-    file = await service.file(file_id)
+async def _readable(service: Service, request: Request) -> FileRecord:
+    file = await service.file(request.path_params["id"])
     refuse_ended(file, service.now())
     return file
 

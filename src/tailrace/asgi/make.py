@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -22,7 +22,7 @@ from tailrace.protocol.prefer import Preferences
 from tailrace.service import Service
 
 
-def list_producers(service: Service) -> Response:
+async def list_producers(service: Service, request: Request) -> Response:
     """Answer every producer with the JSON Schema of its arguments."""
     return json_response(
         {
@@ -39,17 +39,21 @@ def list_producers(service: Service) -> Response:
     )
 
 
-async def make(service: Service, request: Request, name: str) -> Response:
-    """Run a producer with the arguments that the request has, as its method tells."""
-    producer = service.producer(name)
-    if request.method == "GET":
-        if not producer.is_safe:
-            refusal = problems.method_not_allowed("GET", ["POST"])
-            return problem_response(refusal, {"Allow": "POST"})
-        given = query_arguments(request)
-    else:
-        given = await arguments(request, service.settings.form_limit)
+async def make(service: Service, request: Request) -> Response:
+    """Run a producer with the arguments in the content."""
+    producer = service.producer(request.path_params["producer"])
+    given = await arguments(request, service.settings.form_limit)
     return await _run(service, request, producer, given)
+
+
+async def make_safely(service: Service, request: Request) -> Response:
+    """Run a producer that is declared safe, with the arguments in the query."""
+    producer = service.producer(request.path_params["producer"])
+    if not producer.is_safe or request.method == "HEAD":
+        allowed = ["POST", "GET"] if producer.is_safe else ["POST"]
+        problem = problems.method_not_allowed(request.method, allowed)
+        return problem_response(problem, {"Allow": ", ".join(allowed)})
+    return await _run(service, request, producer, query_arguments(request))
 
 
 async def _run(

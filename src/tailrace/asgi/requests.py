@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import parse_qsl, quote
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.types import Receive
 
 from tailrace.errors import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import assert_never
 
-from fastapi import Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tailrace.asgi.answering import (
@@ -49,24 +49,25 @@ async def create(service: Service, request: Request) -> Response:
     return await _in_dialect(service, request, head, "/uploads")
 
 
-async def put(service: Service, request: Request, name: str) -> Response:
+async def put(service: Service, request: Request) -> Response:
     """Take a PUT, as `curl -T` sends it; answer the link alone, unless JSON is asked for."""
+    name = request.path_params["key"]
     head = RequestHead("PUT", fields_of(request), name)
     return await _in_dialect(service, request, head, f"/uploads/{name}")
 
 
-async def resource(service: Service, request: Request, key: str) -> Response:
+async def resource(service: Service, request: Request) -> Response:
     """Answer HEAD, GET, PATCH and DELETE of an upload."""
+    key = request.path_params["key"]
     head = RequestHead(request.method, fields_of(request))
     return await _in_dialect(service, request, head, f"/uploads/{key}", key)
 
 
-def announce(service: Service) -> Response:
+async def announce(service: Service, request: Request) -> Response:
     """Answer OPTIONS: what every dialect says of itself."""
     head = uploads.announce(service.uploads.limits)
-    return Response(
-        status_code=head.status, headers=dict(head.fields) | {"Allow": "POST, OPTIONS"}
-    )
+    allow = {"Allow": "POST, OPTIONS"}
+    return Response(status_code=head.status, headers=dict(head.fields) | allow)
 
 
 async def _in_dialect(

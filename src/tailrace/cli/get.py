@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -74,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _json(url: str, done: Download) -> str:
+    import json  # only where it is asked for
+
     return json.dumps(
         {
             "url": url,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -43,6 +42,8 @@ def _problem(response: Response) -> Mapping[str, object] | None:
     media_type = response.head.fields.get("Content-Type") or ""
     if media_type.partition(";")[0].strip().lower() != "application/problem+json":
         return None
+    import json  # a download that goes well needs none
+
     try:
         problem = json.loads(response.read(_MAX_PROBLEM))
     except (ValueError, RecursionError, TailraceError):  # told badly, or cut: the status stays

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import stat
 import zlib
@@ -90,6 +89,8 @@ class Partial:
         self, name: str, representation: Representation, landed: tuple[Span, ...]
     ) -> None:
         """Write down what has landed. On return a later run can build upon it."""
+        import json  # a small download needs none
+
         entity_tag = representation.entity_tag
         text = json.dumps(
             {
@@ -157,6 +158,10 @@ class Partial:
             self.path.unlink()
 
     def _load(self) -> tuple[Held | None, str | None]:
+        if not self._record_path.exists():
+            return None, None
+        import json
+
         try:
             record = json.loads(self._record_path.read_bytes())
             landed = tuple(Span(start, stop) for start, stop in record["landed"])
@@ -170,7 +175,7 @@ class Partial:
             )
             return Held(representation, landed), str(record["name"])
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return None, None  # there is none, or none of ours
+            return None, None  # none of ours
 
 
 def refuse_taken(target: Path, *, force: bool) -> None:

@@ -225,15 +225,16 @@ class Plan:
 
     def _take_unsatisfied(self, head: Head) -> tuple[Action, ...]:
         """Nothing lies beyond what is held: it may be whole already."""
-        part = head.content_range
-        if (
-            part is None
-            or part.complete_length != self._asked.start
-            or head.entity_tag not in (None, self.representation.entity_tag)
-            or not self._agrees(head, part.complete_length)
-        ):
+        part, held = head.content_range, self._asked.start
+        if part is None or part.complete_length != held or not self._agrees(head, held):
             return self._ask_for_the_whole()
-        return self._verify(self._asked.start)
+        if self._is_provable or self.representation.complete_length == held:
+            return self._verify(held)
+        # A 416 need not carry the tag, and so may be that of another file, which has ended
+        # where ours goes on. The last byte again, for a 206 has it.
+        self.state = State.ASKING
+        self._asked = Ask(held - 1, self.representation.entity_tag)
+        return (self._asked,)
 
     def _agrees(self, head: Head, complete_length: int | None) -> bool:
         """Tell whether nothing contradicts what is known of the representation."""

@@ -20,7 +20,10 @@ from tailrace.catalogue import (
     UploadRecord,
 )
 from tailrace.errors import (
+    BlobAbandoned,
+    BlobMissing,
     ClientDisconnected,
+    FileEnded,
     LengthExceeded,
     LengthMismatch,
     ProducerError,
@@ -61,7 +64,7 @@ class GrowingFile:
         """Note the length that the file will have.
 
         Raises:
-            LengthMismatch: another one was promised before.
+            LengthMismatch: another one was promised before, or more has come already.
             LengthExceeded: it is over the limit.
         """
         promised = self.record.complete_length
@@ -72,7 +75,7 @@ class GrowingFile:
         if complete_length > self._limit:
             raise LengthExceeded(self._limit, complete_length)
         if complete_length < self.length:
-            raise LengthMismatch(self.length, complete_length)
+            raise LengthMismatch(complete_length, self.length)
         await self._catalogue.promise_length(self.record.id, complete_length)
         self.record = dataclasses.replace(self.record, complete_length=complete_length)
 
@@ -80,16 +83,24 @@ class GrowingFile:
         return await self._writer.sync()
 
     async def digest(self, algorithm: Algorithm) -> bytes:
-        """Return the digest of all that there is; other than SHA-256, by reading it again."""
+        """Return the digest of all that there is; other than SHA-256, by reading it again.
+
+        Raises:
+            BlobAbandoned: the file was deleted meanwhile.
+        """
         running = self._digest if algorithm == "sha-256" else RunningDigest(algorithm)
-        async with self._store.open(self.record.blob) as reader:
-            return await running.complete(reader)
+        try:
+            async with self._store.open(self.record.blob) as reader:
+                return await running.complete(reader)
+        except BlobMissing as exc:  # to its writer it was there
+            raise BlobAbandoned(str(exc)) from exc
 
     async def seal(self) -> FileRecord:
         """End the file as whole, also if the caller is cancelled meanwhile.
 
         Raises:
             LengthMismatch: it is not as long as was promised; it is still growing.
+            FileEnded, BlobAbandoned: it was deleted meanwhile.
         """
         promised = self.record.complete_length
         if promised is not None and promised != self.length:
@@ -102,6 +113,8 @@ class GrowingFile:
         self.record = await self._catalogue.seal_file(
             self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
         )
+        if self.record.state is not FileState.SEALED:
+            raise FileEnded(f"this file was given up: {self.record.reason}")
         return self.record
 
     async def abandon(self, reason: str) -> None:
@@ -109,12 +122,17 @@ class GrowingFile:
         await settled(self._abandon(reason))
 
     async def _abandon(self, reason: str) -> None:
-        # The reason first: whoever is cut by the blob's end can ask for it at once.
-        self.record = await self._catalogue.abandon_file(
-            self.record.id, reason=reason, at=self._now()
-        )
-        if self.record.state is not FileState.SEALED:
-            await self._writer.abandon()
+        try:
+            # The reason first: whoever is cut by the blob's end can ask for it at once.
+            self.record = await self._catalogue.abandon_file(
+                self.record.id, reason=reason, at=self._now()
+            )
+            if self.record.state is not FileState.SEALED:
+                await self._writer.abandon()
+        finally:
+            # Where the catalogue fails, upkeep gives the file up; a living writer would hold
+            # it back from that.
+            await self._writer.release()
 
     async def release(self) -> None:
         """Leave the file growing, for a later request to go on."""
@@ -190,12 +208,22 @@ class Files:
 
         Raises:
             BlobBusy: somebody else has it.
+            FileEnded: it is no longer growing.
         """
-        links = await self.catalogue.find_links(record.id)
-        writer = await settled(
-            self.store.resume(record.blob), undo=lambda writer: writer.release()
-        )
-        return self._growing(record, links[0], writer)
+        return await settled(self._resume(record), undo=lambda file: file.release())
+
+    async def _resume(self, record: FileRecord) -> GrowingFile:
+        writer = await self.store.resume(record.blob)
+        try:
+            # Only now: what another writer noted before it let go counts.
+            newest = await self.catalogue.find_file(record.id)
+            if newest is None or newest.state is not FileState.GROWING:
+                raise FileEnded("this file takes no more bytes")
+            links = await self.catalogue.find_links(record.id)
+        except BaseException:
+            await writer.release()
+            raise
+        return self._growing(newest, links[0], writer)
 
     def _growing(self, record: FileRecord, link: LinkRecord, writer: BlobWriter) -> GrowingFile:
         return GrowingFile(

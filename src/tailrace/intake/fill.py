@@ -15,10 +15,11 @@ from collections.abc import AsyncIterable
 from tailrace.blobs import BlobWriter
 from tailrace.blobs.digest import RunningDigest
 from tailrace.errors import LengthExceeded
+from tailrace.intake.settling import ended
 
 # How far a source may run ahead of the store: large enough that one append takes a megabyte
 # or more while the disk is the slower side, small enough for hundreds of uploads at once.
-BACKLOG_BYTES = 2 * 1024 * 1024
+BACKLOG_BYTES = 1 * 1024 * 1024
 
 # A source of tiny chunks that never really waits must let the loop run now and then.
 BACKLOG_CHUNKS = 1024
@@ -45,10 +46,10 @@ async def fill(
         async with asyncio.TaskGroup() as group:
             appending = group.create_task(_append_all(writer, backlog, digest))
             try:
-                await _take_all(source, backlog, room=limit - writer.length, limit=limit)
+                await _take_all(source, backlog, limit=limit, length=writer.length)
             finally:
                 backlog.close()
-                await asyncio.wait((appending,))
+                await ended(appending)
     except BaseExceptionGroup as failures:
         failure = failures.exceptions[0]
     else:
@@ -57,8 +58,9 @@ async def fill(
 
 
 async def _take_all(
-    source: AsyncIterable[bytes], backlog: _Backlog, *, room: int, limit: int
+    source: AsyncIterable[bytes], backlog: _Backlog, *, limit: int, length: int
 ) -> None:
+    room = max(limit - length, 0)  # it may have been begun under a higher limit
     async for chunk in source:
         if len(chunk) > room:
             await backlog.put(chunk[:room])
@@ -91,6 +93,7 @@ class _Backlog:
     async def put(self, chunk: bytes) -> None:
         """Add a chunk; wait while the backlog is full."""
         if not chunk:
+            await asyncio.sleep(0)  # a source of nothing else must let the loop run as well
             return
         self._chunks.append(chunk)
         self._length += len(chunk)

@@ -11,10 +11,11 @@ from multipart import (
     MultipartSegment,
     ParserLimitReached,
     PushMultipartParser,
-    parse_options_header,
 )
 
-from tailrace.errors import MalformedContent
+from tailrace.errors import MalformedContent, MalformedField
+from tailrace.protocol.disposition import FormPart
+from tailrace.protocol.media_types import parse_media_type
 
 MEDIA_TYPE = "multipart/form-data"
 
@@ -25,7 +26,9 @@ class Part:
 
     name: str
     file_name: str | None
+    """As it was sent: see `safe_name`. None also where a file input was left empty."""
     media_type: str | None
+    """None where the part names none that can be read."""
     content: AsyncIterator[bytes]
     """To be read before the next part is asked for; what is left of it is skipped."""
 
@@ -35,18 +38,27 @@ async def parts(
 ) -> AsyncGenerator[Part]:
     """Yield the parts of a form, at most `limit` of them, as they arrive.
 
+    What comes before the first boundary and after the last is ignored (RFC 2046 §5.1.1).
+
     Raises:
-        MalformedContent: the form is broken, or ends before its last boundary.
-        LengthExceeded: there are more parts.
+        MalformedContent: the form is broken, ends before its last boundary, or has more
+            parts.
+        MalformedField: `content_type` cannot be read.
     """
     parser = _parser(content_type, limit)
     async with aclosing(_events(parser, content)) as events:
         async for event in events:
             if isinstance(event, MultipartSegment):
-                part_content = _until_end_of_part(events)
-                yield Part(event.name, event.filename, _type_of(event), part_content)
-                async for _ in part_content:
-                    pass
+                described = _described(event)
+                async with aclosing(_until_end_of_part(events)) as part_content:
+                    yield Part(
+                        described.name,
+                        described.filename or None,
+                        _type_of(event),
+                        part_content,
+                    )
+                    async for _ in part_content:
+                        pass
 
 
 def fields_of(content: bytes, content_type: str) -> Mapping[str, object]:
@@ -54,13 +66,14 @@ def fields_of(content: bytes, content_type: str) -> Mapping[str, object]:
 
     Raises:
         MalformedContent: the form is broken, or names a field twice.
+        MalformedField: `content_type` cannot be read.
     """
     pairs: list[tuple[str, str]] = []
     with _refusals(), _parser(content_type, 1000) as parser:
         value = bytearray()
         for event in parser.parse(content) if content else ():
             if isinstance(event, MultipartSegment):
-                name, value = event.name, bytearray()
+                name, value = _described(event).name, bytearray()
             elif event is not None:
                 value += event
             else:
@@ -83,21 +96,36 @@ def each_once(pairs: Iterable[tuple[str, str]]) -> Mapping[str, object]:
 
 
 def _parser(content_type: str, limit: int) -> PushMultipartParser:
-    _, options = parse_options_header(content_type)
-    boundary = options.get("boundary", "")
+    boundary = parse_media_type(content_type).parameters.get("boundary", "")
     with _refusals():
-        return PushMultipartParser(boundary, max_segment_count=limit, strict=True)
+        # Not strict: that refuses a form whose last line end comes in a chunk of its own.
+        # One character of a part's head is one octet, which is what `FormPart` reads.
+        return PushMultipartParser(
+            boundary, max_segment_count=limit, header_charset="latin-1", strict=False
+        )
 
 
 async def _events(
     parser: PushMultipartParser, content: AsyncIterator[bytes]
 ) -> AsyncGenerator[MultipartSegment | bytes | bytearray | None]:
     async for chunk in content:
-        with _refusals():
-            for event in parser.parse(chunk):
-                yield event
+        if chunk:  # an empty one would be the end to the parser
+            with _refusals():
+                for event in parser.parse(chunk):
+                    yield event
     with _refusals():
         parser.close()
+
+
+def _described(segment: MultipartSegment) -> FormPart:
+    value = segment.header("Content-Disposition", "")
+    part = FormPart.from_field(value)
+    if part is None:
+        raise MalformedContent(
+            "the form is broken: a part must begin with Content-Disposition: form-data and a"
+            f" name, not with {value[:200]!r}"
+        )
+    return part
 
 
 async def _until_end_of_part(
@@ -111,8 +139,11 @@ async def _until_end_of_part(
 
 
 def _type_of(segment: MultipartSegment) -> str | None:
-    # The library gives a type even where the part named none; we guess a better one.
-    return segment.content_type if segment.header("Content-Type") else None
+    # Not the library's, which has lost the parameters.
+    try:
+        return parse_media_type(segment.header("Content-Type", "")).to_field()
+    except MalformedField:
+        return None
 
 
 @contextmanager

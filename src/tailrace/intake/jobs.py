@@ -20,13 +20,16 @@ from tailrace.catalogue import FileId, Origin
 from tailrace.errors import ProducerError, TailraceError
 from tailrace.intake.files import Files, GrowingFile, failure_reason
 from tailrace.intake.producers import AnyProducer, content_of
+from tailrace.intake.settling import settled
 from tailrace.protocol.disposition import safe_name
+
+STOPPED = "the service was stopped"
 
 _log = logging.getLogger("tailrace.jobs")
 
 
 class Job:
-    """One run of a producer. `failure` is set when it has given its file up."""
+    """One run of a producer. `failure` is set when it gives its file up."""
 
     def __init__(
         self, producer: AnyProducer, arguments: Mapping[str, Any], file: GrowingFile
@@ -35,8 +38,8 @@ class Job:
         self.arguments = arguments
         self.file = file
         self.failure: BaseException | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._why_cancelled = "the service was stopped"
+        self._task: asyncio.Task[object] | None = None
+        self._why_cancelled: str | None = None
 
     def cancel(self, reason: str) -> None:
         """Have the run end soon and its file abandoned; if it has ended, do nothing."""
@@ -45,18 +48,28 @@ class Job:
             self._task.cancel()
 
     async def run(self, slots: asyncio.Semaphore) -> None:
+        # A task that is cancelled before its first step never runs, and would not end its
+        # file. So it is known from here on, and what was asked before is seen to here.
+        self._task = asyncio.current_task()
         try:
+            if self._why_cancelled is not None:
+                raise asyncio.CancelledError
             async with slots, aclosing(content_of(self._generated())) as content:
                 await self.file.fill(content)
             await self.file.seal()
         except asyncio.CancelledError as cancelled:
-            self.failure = cancelled
-            await self.file.abandon(self._why_cancelled)
+            await self._give_up(cancelled, self._why_cancelled or STOPPED)
         except Exception as exc:
-            self.failure = exc
             if not isinstance(exc, TailraceError) or isinstance(exc, ProducerError):
                 _log.warning("producer %s failed", self.producer.name, exc_info=exc)
-            await self.file.abandon(failure_reason(exc, self.file.length))
+            await self._give_up(exc, failure_reason(exc, self.file.length))
+
+    async def _give_up(self, failure: BaseException, reason: str) -> None:
+        self.failure = failure  # before the file's end, which wakes those who ask for it
+        try:
+            await self.file.abandon(reason)
+        except Exception:  # no reason to end the runs beside it; upkeep tries again
+            _log.exception("file %s could not be given up", self.file.record.id)
 
     def _generated(self) -> Any:
         return self.producer.generate(self.arguments)
@@ -69,10 +82,10 @@ class Jobs:
         self._files = files
         self._slots = asyncio.Semaphore(at_once)
         self._running: dict[FileId, Job] = {}
-        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
         return self
 
     async def __aexit__(
@@ -81,10 +94,14 @@ class Jobs:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for job in list(self._running.values()):
-            job.cancel("the service was stopped")
-        # What ended the block goes on by itself; a group would wrap it.
-        await self._group.__aexit__(None, None, None)
+        self._is_stopping = True
+        for job in self._running.values():
+            job.cancel(STOPPED)
+        await settled(self._end_of_all())
+
+    async def _end_of_all(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def find(self, file_id: FileId) -> Job | None:
         """Return the run that is writing a file, if there is one here."""
@@ -92,6 +109,8 @@ class Jobs:
 
     async def start(self, producer: AnyProducer, given: Mapping[str, object]) -> Job:
         """Begin a run; it has a file and a link on return, and takes its turn by itself.
+
+        While the service stops, the run is cancelled at once.
 
         Raises:
             InvalidArguments: the arguments are not what the producer takes.
@@ -103,9 +122,14 @@ class Jobs:
             origin=Origin.JOB,
         )
         job = Job(producer, arguments, file)
+        if self._is_stopping:
+            job.cancel(STOPPED)
         self._running[file.record.id] = job
-        job._task = self._group.create_task(job.run(self._slots))
-        job._task.add_done_callback(lambda _: self._running.pop(file.record.id, None))
-        # A task cancelled before its first step never runs, and would not end its file.
-        await asyncio.sleep(0)
+        task = asyncio.create_task(job.run(self._slots))
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._forget(task, file.record.id))
         return job
+
+    def _forget(self, task: asyncio.Task[None], file_id: FileId) -> None:
+        self._tasks.remove(task)
+        del self._running[file_id]

@@ -15,6 +15,8 @@ for _media_type, _extension in (
     ("audio/wav", ".wav"),
     ("image/avif", ".avif"),
     ("image/webp", ".webp"),
+    ("text/javascript", ".js"),  # RFC 9239; Python before 3.12 has another
+    ("text/javascript", ".mjs"),
     ("text/markdown", ".md"),
     ("application/zstd", ".zst"),
 ):
@@ -26,7 +28,8 @@ def guess_media_type(name: str) -> str:
 
     An encoded name (`.tar.gz`) is the type of its coding: the bytes are sent as they are.
     """
-    media_type, coding = _TYPES.guess_type(name, strict=False)
+    # Below a folder, for it wants a URL: "data:text/html,a.txt" would be one.
+    media_type, coding = _TYPES.guess_type(f"./{name}", strict=False)
     if coding is not None:
         return {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}.get(
             coding, OCTET_STREAM

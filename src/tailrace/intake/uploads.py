@@ -26,6 +26,7 @@ from tailrace.catalogue import (
 from tailrace.errors import DigestMismatch, OffsetMismatch, UploadNotKnown
 from tailrace.intake.files import Files, GrowingFile, failure_reason
 from tailrace.intake.media_types import OCTET_STREAM, guess_media_type
+from tailrace.intake.settling import settled
 from tailrace.protocol import digests, structured
 from tailrace.protocol.digests import Digests
 from tailrace.protocol.uploads import Append, Create, Limits, Progress
@@ -87,7 +88,7 @@ class Uploads:
         if command.is_complete:
             await self._take_whole(file, source, command.digests)
         else:
-            await self._take_part(file, source)
+            await self._take_part(file, source, _hash_of(key))
         return self._upload(key, file)
 
     async def append(self, key: str, command: Append, source: AsyncIterable[bytes]) -> Upload:
@@ -118,7 +119,7 @@ class Uploads:
             await file.abandon(failure_reason(exc, file.length))
             raise
         finally:
-            await self._pause(file, upload)
+            await self._pause(file, upload.key_hash)
 
     async def get(self, key: str) -> Upload:
         """Return an upload as far as it has come; the offset told survives a power cut.
@@ -147,6 +148,9 @@ class Uploads:
         """
         upload, record = await self._find(key)
         advance(self._state(upload, record), UploadEvent.CANCELLED)
+        await settled(self._cancel(record))
+
+    async def _cancel(self, record: FileRecord) -> None:
         await self.catalogue.abandon_file(
             record.id, reason="its upload was cancelled", at=self.now()
         )
@@ -162,20 +166,27 @@ class Uploads:
             await file.abandon(failure_reason(exc, file.length))
             raise
 
-    async def _take_part(self, file: GrowingFile, source: AsyncIterable[bytes]) -> None:
+    async def _take_part(
+        self, file: GrowingFile, source: AsyncIterable[bytes], key_hash: bytes
+    ) -> None:
         try:
             await file.fill(source)
-            await file.sync()
+        finally:
+            await self._pause(file, key_hash)
+
+    async def _pause(self, file: GrowingFile, key_hash: bytes) -> None:
+        """Let go of the file. Unless it has ended, it waits for more from now on."""
+        await settled(self._let_go(file, key_hash))
+
+    async def _let_go(self, file: GrowingFile, key_hash: bytes) -> None:
+        try:
+            if file.record.state is FileState.GROWING:
+                await file.sync()
+                await self.catalogue.extend_upload(
+                    key_hash, self.now() + self.settings.keep_uploads
+                )
         finally:
             await file.release()
-
-    async def _pause(self, file: GrowingFile, upload: UploadRecord) -> None:
-        if file.record.state is FileState.GROWING:
-            await file.sync()
-            await self.catalogue.extend_upload(
-                upload.key_hash, self.now() + self.settings.keep_uploads
-            )
-        await file.release()
 
     async def _finish(self, file: GrowingFile, expected: Digests) -> None:
         for algorithm, digest in expected.items():
@@ -234,4 +245,4 @@ def _field_of(given: Digests) -> str | None:
 
 
 def _hash_of(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

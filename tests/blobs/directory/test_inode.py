@@ -168,7 +168,7 @@ def test_a_user_who_may_not_open_a_sealed_file_to_write_is_told_that_it_is_seale
 
 def test_a_removed_blob_cannot_be_sealed(path: Path) -> None:
     with inode.create(path) as file:
-        assert inode.remove(path) == BlobStatus(ABANDONED, 0)
+        assert inode.remove(path) == 0
         with pytest.raises(BlobAbandoned):
             inode.seal(path, file.fileno())
         assert inode.status(file.fileno()).state is ABANDONED
@@ -180,7 +180,7 @@ def test_a_seal_that_a_removal_overtakes_is_none(
     fchmod = os.fchmod
 
     def late_fchmod(descriptor: int, mode: int) -> None:
-        assert inode.remove(path) == BlobStatus(ABANDONED, 0)
+        assert inode.remove(path) == 0
         fchmod(descriptor, mode)
 
     monkeypatch.setattr(os, "fchmod", late_fchmod)
@@ -188,13 +188,19 @@ def test_a_seal_that_a_removal_overtakes_is_none(
         inode.seal(path, file.fileno())
 
 
-def test_remove_tells_what_was_removed(path: Path) -> None:
+def test_remove_tells_the_length_of_what_it_abandoned(path: Path) -> None:
     assert inode.remove(path) is None
     with inode.create(path) as file:
         os.write(file.fileno(), b"abc")
-        inode.seal(path, file.fileno())
-    assert inode.remove(path) == BlobStatus(SEALED, 3)
+    assert inode.remove(path) == 3
     assert inode.remove(path) is None
+
+
+def test_a_sealed_file_is_removed_and_not_abandoned(path: Path) -> None:
+    with inode.create(path) as file:
+        inode.seal(path, file.fileno())
+    assert inode.remove(path) is None
+    assert not path.exists()
 
 
 def test_unlink_spares_what_has_taken_the_name_since(path: Path) -> None:

@@ -147,6 +147,39 @@ async def test_the_last_reader_of_a_removed_blob_frees_it_in_a_thread(
     assert open_files() == []
 
 
+# --- a blob written here --------------------------------------------------------------------
+
+
+async def test_a_writer_here_is_followed_without_a_poll(tmp_path: Path) -> None:
+    store = DirectoryBlobs(tmp_path / "blobs", poll_seconds=3600)
+    for key, end, state in [("k1", "seal", SEALED), ("k2", "abandon", ABANDONED)]:
+        writer = await store.create(BlobKey(key))
+        async with store.open(BlobKey(key)) as reader:
+            wait = asyncio.create_task(reader.wait_beyond(0))
+            await asyncio.sleep(0)
+            await writer.append(0, [b"abc"])
+            assert await asyncio.wait_for(wait, 10) == BlobStatus(GROWING, 3)
+            wait = asyncio.create_task(reader.wait_beyond(3))
+            await asyncio.sleep(0)
+            await getattr(writer, end)()
+            assert await asyncio.wait_for(wait, 10) == BlobStatus(state, 3)
+    await store.close()
+
+
+async def test_the_inode_is_not_looked_at_while_a_writer_here_tells(
+    store: DirectoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = await store.create(KEY)
+    async with store.open(KEY) as reader:
+        monkeypatch.setattr(reader, "_look", refuse)
+        wait = asyncio.create_task(reader.wait_beyond(0))
+        await asyncio.sleep(0.01)
+        await writer.append(0, [b"abc"])
+        assert await wait == BlobStatus(GROWING, 3)
+        assert await reader.read(Span(0, 3)) == b"abc"
+    await writer.release()
+
+
 # --- a blob written by another process ------------------------------------------------------
 
 
@@ -180,6 +213,28 @@ async def test_its_growth_and_its_ends_are_seen(
         await loser.abandon()
         assert await wait == BlobStatus(SEALED, 3)
         assert await waits[1] == BlobStatus(ABANDONED, 0)
+
+
+async def test_a_wait_looks_before_it_waits(tmp_path: Path, other: DirectoryBlobs) -> None:
+    store = DirectoryBlobs(tmp_path / "blobs", poll_seconds=3600)
+    writer = await other.create(KEY)
+    async with store.open(KEY) as reader:
+        await writer.append(0, [b"abc"])
+        assert await asyncio.wait_for(reader.wait_beyond(0), 10) == BlobStatus(GROWING, 3)
+    await writer.release()
+    await store.close()
+
+
+async def test_its_seal_counts_though_it_is_removed_here_before_it_was_seen(
+    store: DirectoryBlobs, other: DirectoryBlobs
+) -> None:
+    writer = await other.create(KEY)
+    await writer.append(0, [b"abc"])
+    async with store.open(KEY) as reader:
+        await writer.seal()
+        assert reader.status == BlobStatus(GROWING, 3)
+        await store.remove(KEY)
+        assert await reader.wait_beyond(3) == BlobStatus(SEALED, 3)
 
 
 async def test_hundreds_wait_for_it_and_are_woken(

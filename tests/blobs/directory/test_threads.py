@@ -149,7 +149,9 @@ async def test_take_undoes_what_came_in_the_moment_it_was_cancelled(
     assert undone == [42]
 
 
-async def test_take_leaves_nothing_to_undo_where_nothing_came(threads: Threads) -> None:
+async def test_take_leaves_nothing_to_undo_where_nothing_came(
+    threads: Threads, caplog: pytest.LogCaptureFixture
+) -> None:
     blocking, failing, undone = Held(), Held(fail), []
     threads.begin("k1", blocking)
     tasks = [
@@ -165,6 +167,7 @@ async def test_take_leaves_nothing_to_undo_where_nothing_came(threads: Threads) 
     failing.may_end.set()
     await finish(threads.begin("k1", lambda: None))
     assert undone == []
+    assert caplog.records == []  # where an error in the undoing would end
 
 
 # --- SharedFile -----------------------------------------------------------------------------

@@ -181,8 +181,8 @@ def unlink(path: Path, descriptor: int) -> None:
             os.unlink(path)
 
 
-def remove(path: Path) -> BlobStatus | None:
-    """Take the name of a blob away; return what this made of it, or None if there is none."""
+def remove(path: Path) -> int | None:
+    """Take the name of a blob away; return the length of a growing one, which this abandons."""
     try:
         file = open_to_read(path)
     except BlobMissing:
@@ -192,7 +192,8 @@ def remove(path: Path) -> BlobStatus | None:
             os.unlink(path)
         except FileNotFoundError:
             return None  # another was faster
-        return status(file.fileno())
+        left = status(file.fileno())
+    return None if left.state is BlobState.SEALED else left.length
 
 
 # --- shared ---------------------------------------------------------------------------------

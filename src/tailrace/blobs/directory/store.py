@@ -81,10 +81,10 @@ class DirectoryBlobs:
         try:
             await finish(job)
         finally:
-            left = None if job.exception() else job.result()
+            abandoned_at = None if job.exception() else job.result()
             growth = self._growths.get(key)
-            if left is not None and left.state is not BlobState.SEALED and growth is not None:
-                growth.publish(BlobStatus(BlobState.ABANDONED, left.length))
+            if abandoned_at is not None and growth is not None:
+                growth.publish(BlobStatus(BlobState.ABANDONED, abandoned_at))
 
     async def keys(self) -> AsyncIterator[BlobKey]:
         shards = self._threads.begin("its root", self._shards.list_shards)

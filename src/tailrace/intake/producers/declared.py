@@ -8,9 +8,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticUserError,
+    create_model,
+)
 
-from tailrace.errors import ConfigurationError, InvalidArguments, MalformedField
+from tailrace.errors import ConfigurationError, MalformedField
+from tailrace.intake.arguments import validated
 from tailrace.intake.media_types import guess_media_type
 from tailrace.protocol.media_types import parse_media_type
 
@@ -24,6 +30,10 @@ FromArguments: TypeAlias = Callable[[Mapping[str, Any]], str]
 OnDisconnect: TypeAlias = Literal["finish", "cancel"]
 
 RECORDS = "application/x-ndjson"
+
+# A model has names of its own (`schema`, `copy`, ...) and none that begin with "_". So its
+# fields are named apart from the parameters, which are their aliases.
+_FIELD = "argument_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +64,11 @@ class Producer(Generic[Parameters, Yielded]):
         Raises:
             InvalidArguments: naming each field that is missing, unknown or wrong.
         """
-        try:
-            # Lax, because a form's fields are all text.
-            model = self.arguments.model_validate(given)
-        except ValidationError as exc:
-            raise InvalidArguments(
-                [
-                    {
-                        "field": ".".join(map(str, error["loc"])),
-                        "detail": error["msg"].removeprefix("Value error, "),
-                    }
-                    for error in exc.errors(include_url=False, include_context=False)
-                ]
-            ) from exc
-        return {name: getattr(model, name) for name in type(model).model_fields}
+        model = validated(self.arguments, given)
+        return {
+            field.removeprefix(_FIELD): getattr(model, field)
+            for field in type(model).model_fields
+        }
 
     def media_type_of(self, arguments: Mapping[str, Any]) -> str:
         return _told(self.media_type, arguments)
@@ -128,7 +129,7 @@ def producer(
 
     Raises:
         ConfigurationError: the function is not a generator function, or takes arguments
-            that cannot be named in a request.
+            that cannot be named in a request or read from one.
     """
 
     def declare(
@@ -143,11 +144,12 @@ def producer(
         if isinstance(media_type, str):
             _check_media_type(function_name, media_type)
         file_name = name or function_name
+        hints = _hints_of(function_name, function)
         return Producer(
             name=function_name,
             function=function,
-            arguments=_arguments_of(function_name, function),
-            media_type=media_type or _media_type_of(function, file_name),
+            arguments=_arguments_of(function_name, function, hints),
+            media_type=media_type or _media_type_of(hints.get("return"), file_name),
             file_name=file_name,
             description=inspect.getdoc(function) or "",
             on_disconnect=on_disconnect,
@@ -168,10 +170,18 @@ def _check_media_type(function_name: str, media_type: str) -> None:
         raise ConfigurationError(f"the producer {function_name}: {exc}") from exc
 
 
-def _media_type_of(
-    function: Callable[..., object], file_name: str | FromArguments
-) -> str | FromArguments:
-    yielded = typing.get_args(typing.get_type_hints(function).get("return"))
+def _hints_of(function_name: str, function: Callable[..., object]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError) as exc:
+        raise ConfigurationError(
+            f"the type hints of the producer {function_name or function!r} cannot be"
+            f" resolved ({exc}): import what they name where the module runs"
+        ) from exc
+
+
+def _media_type_of(returned: object, file_name: str | FromArguments) -> str | FromArguments:
+    yielded = typing.get_args(returned)
     if yielded and yielded[0] is not bytes:
         return RECORDS
     if isinstance(file_name, str):
@@ -179,8 +189,9 @@ def _media_type_of(
     return lambda arguments: guess_media_type(file_name(arguments))
 
 
-def _arguments_of(function_name: str, function: Callable[..., object]) -> type[BaseModel]:
-    hints = typing.get_type_hints(function, include_extras=True)
+def _arguments_of(
+    function_name: str, function: Callable[..., object], hints: Mapping[str, Any]
+) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -189,6 +200,15 @@ def _arguments_of(function_name: str, function: Callable[..., object]) -> type[B
                 " name: give every parameter a name of its own"
             )
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (hints.get(name, str), default)
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=False)
-    return create_model(function_name, __config__=config, **fields)
+        fields[_FIELD + name] = (hints.get(name, str), default)
+    config = ConfigDict(
+        extra="forbid", alias_generator=lambda field: field.removeprefix(_FIELD)
+    )
+    try:
+        return create_model(function_name, __config__=config, **fields)
+    except PydanticUserError as exc:
+        raise ConfigurationError(
+            f"the producer {function_name} takes what a request cannot give"
+            f" ({exc.message.partition('.')[0]}): give every parameter a type that pydantic"
+            " can validate"
+        ) from exc

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import Generic, TypeVar
 
 from pydantic_core import to_json
 
 from tailrace.errors import ProducerError
 from tailrace.intake.producers.declared import Generated
 
-Item = TypeVar("Item")
-
 # How far a thread may be ahead of what is taken from it: as much again as one backlog of
 # `fill`, whichever of the two is reached first.
-AHEAD_ITEMS = 1024
+AHEAD_CHUNKS = 1024
 AHEAD_BYTES = 1024 * 1024
+
+_log = logging.getLogger("tailrace.producers")
 
 
 async def content_of(generated: Generated[object]) -> AsyncGenerator[bytes]:
@@ -36,56 +36,74 @@ async def content_of(generated: Generated[object]) -> AsyncGenerator[bytes]:
         ProducerError: the producer raised (its error is the cause), or yielded what is
             neither bytes nor JSON, or both kinds in one run.
     """
-    is_records: bool | None = None
-    async with aclosing(_items(generated)) as items:
+    async with aclosing(_chunks(generated)) as chunks:
         try:
-            async for item in items:
-                chunk = item if isinstance(item, bytes) else _line(item)
-                if is_records is None:
-                    is_records = chunk is not item
-                elif is_records is (chunk is item):
-                    raise ProducerError("it yielded bytes and records in one run")
+            async for chunk in chunks:
                 yield chunk
         except ProducerError:
             raise
-        except Exception as exc:
-            raise ProducerError(f"{type(exc).__name__}: {exc}") from exc
+        except (Exception, SystemExit) as exc:  # to end the service is not its to decide
+            raise ProducerError(_sentence(exc)) from exc
 
 
-def _line(item: object) -> bytes:
-    if isinstance(item, bytearray | memoryview):
-        raise ProducerError(f"it yielded a {type(item).__name__}: yield bytes")
+def _sentence(failure: BaseException) -> str:
+    return f"{type(failure).__name__}: {failure}"
+
+
+class _Encoder:
+    """Makes bytes of what one run yields, and holds it to one kind."""
+
+    def __init__(self) -> None:
+        self._is_of_records: bool | None = None
+
+    def chunk(self, item: object) -> bytes:
+        is_record = not isinstance(item, bytes)
+        if self._is_of_records is None:
+            self._is_of_records = is_record
+        elif self._is_of_records is not is_record:
+            raise ProducerError("it yielded bytes and records in one run")
+        return item if isinstance(item, bytes) else _line(item)
+
+
+def _line(record: object) -> bytes:
+    if isinstance(record, bytearray | memoryview):
+        raise ProducerError(f"it yielded a {type(record).__name__}: yield bytes")
     try:
-        return to_json(item) + b"\n"
+        # JSON has no NaN and no infinities (RFC 8259 §6); null is what JSON.stringify makes.
+        return to_json(record, inf_nan_mode="null") + b"\n"
     except ValueError as exc:
-        raise ProducerError(f"it yielded a {type(item).__name__}: not bytes, not JSON") from exc
+        raise ProducerError(
+            f"it yielded a {type(record).__name__}: not bytes, not JSON"
+        ) from exc
 
 
-def _items(generated: Generated[Item]) -> AsyncGenerator[Item]:
+def _chunks(generated: Generated[object]) -> AsyncGenerator[bytes]:
     if isinstance(generated, AsyncIterator):
         return _awaited(generated)
-    return _Ahead(generated).items()
+    return _Ahead(generated).chunks()
 
 
-async def _awaited(generated: AsyncIterator[Item]) -> AsyncGenerator[Item]:
+async def _awaited(generated: AsyncIterator[object]) -> AsyncGenerator[bytes]:
+    encoder = _Encoder()
     try:
         async for item in generated:
-            yield item
+            yield encoder.chunk(item)
     finally:
         if isinstance(generated, AsyncGenerator):
             await generated.aclose()
 
 
-class _Ahead(Generic[Item]):
+class _Ahead:
     """A generator that runs ahead in a thread of its own.
 
     When it is no longer wanted, the thread ends at the generator's next yield; nothing
     waits for that, because a generator that blocks cannot be interrupted.
     """
 
-    def __init__(self, generator: Iterator[Item]) -> None:
+    def __init__(self, generator: Iterator[object]) -> None:
         self._generator = generator
-        self._items: list[Item] = []
+        self._encoder = _Encoder()
+        self._chunks: list[bytes] = []
         self._bytes = 0
         self._failure: BaseException | None = None
         self._has_ended = False
@@ -94,57 +112,66 @@ class _Ahead(Generic[Item]):
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
 
-    async def items(self) -> AsyncGenerator[Item]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         threading.Thread(target=self._run, name="tailrace-producer", daemon=True).start()
         try:
             while True:
                 self._arrived.clear()
-                items, has_ended = self._take()
-                for item in items:
-                    yield item
+                chunks, has_ended = self._take()
+                for chunk in chunks:
+                    yield chunk
                 if has_ended:
                     break
-                if not items:
+                if not chunks:
                     await self._arrived.wait()
-            if self._failure is not None:
+            if isinstance(self._failure, Exception):
                 raise self._failure
+            if self._failure is not None:
+                # A CancelledError of the thread's would here pass for one of this task's.
+                raise ProducerError(_sentence(self._failure)) from self._failure
         finally:
             with self._changed:
                 self._is_wanted = False
                 self._changed.notify()
 
-    def _take(self) -> tuple[list[Item], bool]:
+    def _take(self) -> tuple[list[bytes], bool]:
         with self._changed:
-            items, self._items, self._bytes = self._items, [], 0
+            chunks, self._chunks, self._bytes = self._chunks, [], 0
             self._changed.notify()
-            return items, self._has_ended
+            return chunks, self._has_ended
 
     def _run(self) -> None:
         try:
-            for item in self._generator:
-                if not self._put(item):
-                    break
-        except BaseException as exc:  # raised again on the loop's side
+            self._generate()
+        except BaseException as exc:
             self._failure = exc
+        with self._changed:
+            self._has_ended = True
+            if self._failure is not None and not self._is_wanted:
+                _log.warning("a producer failed when it was stopped", exc_info=self._failure)
+        self._wake()
+
+    def _generate(self) -> None:
+        try:
+            for item in self._generator:
+                if not self._put(self._encoder.chunk(item)):
+                    break
         finally:
             close = getattr(self._generator, "close", None)
             if close is not None:
                 close()
-            with self._changed:
-                self._has_ended = True
-            self._wake()
 
-    def _put(self, item: Item) -> bool:
+    def _put(self, chunk: bytes) -> bool:
         with self._changed:
             while self._is_wanted and (
-                len(self._items) >= AHEAD_ITEMS or self._bytes >= AHEAD_BYTES
+                len(self._chunks) >= AHEAD_CHUNKS or self._bytes >= AHEAD_BYTES
             ):
                 self._changed.wait()
             if not self._is_wanted:
                 return False
-            was_empty = not self._items
-            self._items.append(item)
-            self._bytes += len(item) if isinstance(item, bytes) else 0
+            was_empty = not self._chunks
+            self._chunks.append(chunk)
+            self._bytes += len(chunk)
         if was_empty:
             self._wake()
         return True

@@ -1,0 +1,77 @@
+"""One resource a path: its methods, who may use them, and how its errors are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tailrace.asgi.access import require_owner
+from tailrace.asgi.answering import error_response, problem_response
+from tailrace.errors import BlobMissing, ClientDisconnected, TailraceError
+from tailrace.protocol import problems
+from tailrace.service import Service
+
+Answering: TypeAlias = Callable[[Service, Request], Coroutine[Any, Any, Response]]
+Current: TypeAlias = Callable[[], Service]
+
+_READING = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """An ASGI application for one path; its errors are problem details wherever it is mounted.
+
+    `current` gives the service while it runs. A method that is `open` needs no credential,
+    because the path itself is the right to use it. HEAD is answered as GET, OPTIONS with
+    what is allowed, and anything else with 405.
+    """
+
+    current: Current
+    methods: Mapping[str, Answering]
+    open: frozenset[str] = frozenset()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self._respond(request)
+        try:
+            await response(scope, receive, send)
+        except BlobMissing:
+            # A file that ended between its look-up and its opening: nothing was sent yet,
+            # and a second look tells why it ended.
+            if request.method not in _READING:
+                raise
+            response = await self._respond(request)
+            await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        method = request.method
+        answering = self.methods.get(method)
+        if answering is None and method == "HEAD":
+            answering = self.methods.get("GET")
+        if answering is None:
+            return self._refuse(method)
+        service = self.current()
+        try:
+            if method not in self.open:
+                await require_owner(service, request)
+            return await answering(service, request)
+        except ClientDisconnected:
+            return Response(status_code=400)  # nobody is there to read it
+        except TailraceError as exc:
+            return error_response(exc)
+
+    def _refuse(self, method: str) -> Response:
+        allowed = [*self.methods]
+        if "GET" in allowed and "HEAD" not in allowed:
+            allowed.insert(allowed.index("GET") + 1, "HEAD")
+        if "OPTIONS" not in allowed:
+            allowed.append("OPTIONS")
+        headers = {"Allow": ", ".join(allowed)}  # RFC 9110 §15.5.6
+        if method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+        return problem_response(problems.method_not_allowed(method, allowed), headers)
