@@ -184,20 +184,20 @@ async def test_one_timer_and_one_look_serve_all_who_watch_a_blob(timers: Timers)
 
 async def test_a_blob_with_a_writer_here_is_not_polled(timers: Timers) -> None:
     growth, poll = Growth(growing(0)), Poll(1)
-    growth.has_writer = True
+    growth.writers += 1
     with poll.watching(growth, lambda: pytest.fail("it looked")):
         assert timers.running == 0
 
 
 async def test_the_poll_takes_over_when_a_writer_here_leaves(timers: Timers) -> None:
     growth, poll = Growth(growing(0)), Poll(1)
-    growth.has_writer = True
+    growth.writers += 1
     with poll.watching(growth, lambda: growing(5)):
-        growth.has_writer = False
+        growth.writers -= 1
         poll.wind()
         timers.fire()
         assert growth.status == growing(5)
-        growth.has_writer = True
+        growth.writers += 1
         timers.fire()  # the last time: there is nothing left to look after
         assert timers.running == 0
 

@@ -141,9 +141,12 @@ def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def room(tmp_path: Path, make_settings: Callable[..., Settings]) -> AsyncIterator[Room]:
+async def room(
+    tmp_path: Path, new_database: Path, make_settings: Callable[..., Settings]
+) -> AsyncIterator[Room]:
     """A room whose bytes rest in memory."""
     database = tmp_path / "catalogue.db"
+    shutil.copy(new_database, database)
     catalogue = await open_catalogue(f"sqlite:///{database}", durability="crash")
     yield Room(MemoryBlobs(), catalogue, database, make_settings(file_limit=1000))
     await catalogue.close()

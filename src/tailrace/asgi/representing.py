@@ -22,7 +22,6 @@ SAFETY = {
     "Content-Security-Policy": "sandbox; default-src 'none'; media-src 'self';"
     " img-src 'self'; style-src 'unsafe-inline'",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "cross-origin",
     # A proxy in between must pass on what comes as it comes.
     "X-Accel-Buffering": "no",
 }

@@ -23,17 +23,22 @@ from tailrace.errors import StorageError
 class Growth:
     """The newest known status of one blob, and those who wait for a newer one."""
 
-    __slots__ = ("__weakref__", "_status", "_waiters", "has_writer")
+    __slots__ = ("__weakref__", "_status", "_waiters", "writers")
 
     def __init__(self, status: BlobStatus) -> None:
-        self.has_writer = False
-        """Whether the writer lives in this process, and so publishes each of its steps."""
+        self.writers = 0
+        """How many writers live in this process: one, or two while one follows the other."""
         self._status = status
         self._waiters: dict[asyncio.Future[None], int] = {}
 
     @property
     def status(self) -> BlobStatus:
         return self._status
+
+    @property
+    def has_writer(self) -> bool:
+        """Whether a writer in this process publishes each of its steps."""
+        return self.writers > 0
 
     def publish(self, status: BlobStatus) -> None:
         """Make a status known and wake whom it concerns; one that is not newer is dropped."""

@@ -100,7 +100,7 @@ class MemoryWriter:
         self._key = key
         self._blob = blob
         self._is_spent = False
-        blob.growth.has_writer = True
+        blob.growth.writers += 1
 
     @property
     def length(self) -> int:
@@ -131,8 +131,7 @@ class MemoryWriter:
 
     async def abandon(self) -> None:
         if not self._is_spent:
-            if self._blob.growth.status.state is BlobState.GROWING:
-                await self._store.remove(self._key)
+            await self._store.remove(self._key)
             self._end(BlobState.ABANDONED)
 
     async def release(self) -> None:
@@ -147,7 +146,7 @@ class MemoryWriter:
 
     def _end(self, state: BlobState) -> None:
         self._is_spent = True
-        self._blob.growth.has_writer = False
+        self._blob.growth.writers -= 1
         self._blob.publish(state)
 
 

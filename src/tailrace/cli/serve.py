@@ -230,8 +230,10 @@ def _log_to_standard_error() -> None:
 def _in_one_line(record: logging.LogRecord) -> bool:
     """Tell what we raise on purpose, to have a response cut, without a traceback."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, TailraceError) and record.name == "uvicorn.error":
-        record.msg, record.args = f"a response was cut off: {error}", ()
+    is_meant = isinstance(error, TailraceError | asyncio.CancelledError)
+    if is_meant and record.name == "uvicorn.error":
+        reason = error if isinstance(error, TailraceError) else "its time to finish is over"
+        record.msg, record.args = f"a response was cut off: {reason}", ()
         record.exc_info = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
     return True

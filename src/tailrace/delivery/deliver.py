@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Sequence
-from typing import TypeAlias, assert_never
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import assert_never
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from tailrace.blobs import BlobReader, BlobState
-from tailrace.delivery.representations import Representation
+from tailrace.blobs import BlobReader, BlobState, BlobStatus
+from tailrace.delivery.leaving import noticing_departure
+from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.delivery.send import Piece, pieces_of, send_following, send_pieces
+from tailrace.errors import BlobAbandoned
 from tailrace.protocol import answers, problems
 from tailrace.protocol.answers import (
     Answer,
@@ -26,12 +29,28 @@ from tailrace.protocol.answers import (
 )
 from tailrace.protocol.byteranges import MultipartByteranges
 from tailrace.protocol.fields import Fields
+from tailrace.protocol.problems import Problem
 from tailrace.protocol.validators import Validators
 from tailrace.spans import Span
 
-FieldLines: TypeAlias = Sequence[tuple[str, str]]
-
+# Further fields that have no place: they say which bytes are sent, which is decided here; they
+# describe content, which a 304 has none of; they describe a representation other than the
+# problem that is sent in its place.
 _DECIDED_HERE = frozenset({"content-length", "content-range", "content-type"})
+_OF_CONTENT = _DECIDED_HERE | {
+    "content-digest",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "repr-digest",
+}
+_OF_REPRESENTATION = _OF_CONTENT | {
+    "cache-control",
+    "content-location",
+    "etag",
+    "expires",
+    "last-modified",
+}
 
 
 async def deliver(
@@ -43,148 +62,120 @@ async def deliver(
     *,
     further: FieldLines = (),
     conditional: bool = True,
-    status_code: int | None = None,
+    status_code: int = 200,
 ) -> None:
     """Send what the request asks of a blob: all of it, spans of it, or its growth.
 
     `further` fields take the place of ours of the same name, but for those that say which
-    bytes are sent. Unless `conditional`, ranges and conditions of the request are not
-    looked at: they speak of another resource.
-    `status_code` takes the place of 200.
+    bytes are sent; a validator among them is the one that conditions are about.
+    `status_code` is that of the whole. Ranges and conditions are looked at only where they
+    speak of what is sent: in a GET or HEAD, with a status code of 200 (RFC 9110 §13.2.1,
+    §14.2), and where `conditional`.
 
     Raises:
         ClientDisconnected: the client left before the end.
-        StorageError: after the head was sent, the bytes promised turned out not to exist.
-            The response is not ended; the server must cut the connection.
+        StorageError: before or after the head was sent. The response is not ended; if it
+            was begun, the server must cut the connection.
+        ValueError: a further field cannot be sent; nothing was sent.
     """
     status = reader.status
+    if status.state is BlobState.ABANDONED:
+        raise BlobAbandoned(f"the writer gave up at offset {status.length}")
+    fields = Fields.of(*further)
+    representation = representation.with_validators_of(fields)
+    if status.state is BlobState.GROWING:
+        representation = representation.while_growing()
+
+    is_read = scope["method"] in ("GET", "HEAD")
+    if conditional and is_read and status_code == 200:
+        request = Fields.from_raw(scope["headers"])
+        answer = _decide(scope["method"], request, representation, status)
+    else:
+        answer = _decide("GET", Fields(), representation, status)
+    reply = _reply(answer, representation, status)
+    code = answers.status(answer)
+
+    head = {
+        "type": "http.response.start",
+        "status": status_code if code == 200 else code,
+        "headers": _merged(answers.fields(answer) + reply.fields, fields, reply.excluded),
+    }
+    send = noticing_departure(send)
+    if scope["method"] == "HEAD":
+        await send_pieces(reader, [], head, receive, send)
+    elif isinstance(reply.content, Follow):
+        await send_following(reader, reply.content.start, head, receive, send)
+    else:
+        await send_pieces(reader, reply.content, head, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What goes out with an answer: fields beyond its own, and content.
+
+    `excluded` names the further fields that would be wrong there.
+    """
+
+    fields: list[tuple[str, str]]
+    content: Sequence[Piece] | Follow
+    excluded: Set[str] = _DECIDED_HERE
+
+
+def _decide(
+    method: str, request: Fields, representation: Representation, status: BlobStatus
+) -> Answer:
     is_complete = status.state is BlobState.SEALED
-    if not is_complete:
-        representation = _unfinished(representation)
-    request = Fields.from_raw(scope["headers"]) if conditional else Fields()
-    method = scope["method"] if conditional else "GET"
     selected = Selected(representation.validators, status.length, is_complete)
     answer = answers.answer(method, request, selected)
-    framing = _framing(answer, representation)
-
-    code = answers.status(answer)
-    if status_code is not None and code == 200:
-        code = status_code
-    lines = _head(answer, representation, framing)
-    problem = _problem(answer, status.length)
-    if problem is not None:
-        lines += [
-            ("Content-Type", problems.MEDIA_TYPE),
-            ("Content-Length", str(len(problem.to_json()))),
-        ]
-    await send(
-        {
-            "type": "http.response.start",
-            "status": code,
-            "headers": _merged(lines, further, describes_content=200 <= code < 300),
-        }
-    )
-    if scope["method"] == "HEAD":
-        await send({"type": "http.response.body", "body": b""})
-    elif problem is not None:
-        await send({"type": "http.response.body", "body": problem.to_json()})
-    else:
-        await _send_content(answer, framing, reader, receive, send)
+    if not representation.has_weak_date or isinstance(answer, NotModified | PreconditionFailed):
+        return answer
+    # The conditions have let it pass. What is left is If-Range, for which no date counts.
+    undated = Validators(representation.validators.entity_tag, None)
+    return answers.answer(method, request, dataclasses.replace(selected, validators=undated))
 
 
-async def _send_content(
-    answer: Answer,
-    framing: MultipartByteranges | None,
-    reader: BlobReader,
-    receive: Receive,
-    send: Send,
-) -> None:
+def _reply(answer: Answer, representation: Representation, status: BlobStatus) -> _Reply:
+    media_type = ("Content-Type", representation.media_type)
+    describing = representation.describing_fields()
     match answer:
-        case Whole(length):
-            await send_pieces(reader, [Piece(b"", Span(0, length))], receive, send)
+        case Whole(complete_length):
+            return _Reply([media_type, *describing], [Piece(b"", Span(0, complete_length))])
         case Part(span, _):
-            await send_pieces(reader, [Piece(b"", span)], receive, send)
-        case Parts():
-            assert framing is not None
-            await send_pieces(reader, pieces_of(framing), receive, send)
-        case Follow(start, _):
-            await send_following(reader, start, receive, send)
-        case NotModified() | PreconditionFailed() | RangeNotSatisfiable():
-            await send_pieces(reader, [], receive, send)
-        case _:
-            assert_never(answer)
-
-
-def _unfinished(representation: Representation) -> Representation:
-    """Return what can be said while the bytes are still being written.
-
-    The entity tag is that of the finished representation: whoever reads to the end has the
-    same bytes (docs/decisions/0001). The date and the digest are not known yet, and what
-    is not whole yet is not to be kept by a cache.
-    """
-    return dataclasses.replace(
-        representation,
-        validators=Validators(representation.validators.entity_tag, None),
-        sha256=None,
-        cache_control="no-store",
-        is_growing=True,
-    )
-
-
-def _framing(answer: Answer, representation: Representation) -> MultipartByteranges | None:
-    if not isinstance(answer, Parts):
-        return None
-    return MultipartByteranges(
-        answer.spans,
-        secrets.token_hex(16),
-        representation.media_type,
-        answer.complete_length,
-    )
-
-
-def _head(
-    answer: Answer, representation: Representation, framing: MultipartByteranges | None
-) -> list[tuple[str, str]]:
-    lines = answers.fields(answer)
-    match answer:
-        case Whole() | Part() | Follow():
-            lines += [("Content-Type", representation.media_type)]
-            lines += representation.describing_fields()
-        case Parts():
-            assert framing is not None
-            lines += [
+            return _Reply([media_type, *describing], [Piece(b"", span)])
+        case Parts(spans, complete_length):
+            framing = MultipartByteranges(
+                spans, secrets.token_hex(16), representation.media_type, complete_length
+            )
+            framed = [
                 ("Content-Type", framing.content_type),
                 ("Content-Length", str(framing.content_length)),
             ]
-            lines += representation.describing_fields()
+            return _Reply([*framed, *describing], pieces_of(framing))
+        case Follow():
+            return _Reply([media_type, *describing], answer)
         case NotModified():
-            lines += representation.validating_fields()
-        case PreconditionFailed() | RangeNotSatisfiable():
-            pass
+            return _Reply([*representation.validating_fields()], [], _OF_CONTENT)
+        case PreconditionFailed():
+            return _refusal(problems.PRECONDITION_FAILED)
+        case RangeNotSatisfiable(known_length):
+            return _refusal(problems.range_not_satisfiable(status.length, known_length))
         case _:
             assert_never(answer)
-    return lines
 
 
-def _problem(answer: Answer, length: int) -> problems.Problem | None:
-    match answer:
-        case PreconditionFailed():
-            return problems.PRECONDITION_FAILED
-        case RangeNotSatisfiable(complete_length):
-            return problems.range_not_satisfiable(length, complete_length)
-        case _:
-            return None
+def _refusal(problem: Problem) -> _Reply:
+    content = problem.to_json()
+    fields = [
+        ("Content-Type", problems.MEDIA_TYPE),
+        ("Content-Length", str(len(content))),
+    ]
+    return _Reply(fields, [Piece(content)], _OF_REPRESENTATION)
 
 
 def _merged(
-    lines: FieldLines, further: FieldLines, *, describes_content: bool
+    ours: FieldLines, further: Fields, excluded: Set[str]
 ) -> list[tuple[bytes, bytes]]:
-    added = [
-        (name, value)
-        for name, value in further
-        if name.lower() not in _DECIDED_HERE
-        and (describes_content or not name.lower().startswith("content-"))
-    ]
-    replaced = {name.lower() for name, _ in added}
-    kept = [(name, value) for name, value in lines if name.lower() not in replaced]
-    return Fields((*kept, *added)).to_raw()
+    added = [(name, value) for name, value in further.lines if name not in excluded]
+    replaced = {name for name, _ in added}
+    kept = [(name, value) for name, value in ours if name.lower() not in replaced]
+    return Fields.of(*kept, *added).to_raw()

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import os
 import stat
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from tailrace.blobs import BlobState, BlobStatus
+from tailrace.blobs import BlobReader, BlobState, BlobStatus
+from tailrace.blobs.directory import content
+from tailrace.blobs.directory.threads import SharedFile, take
 from tailrace.delivery.representations import Representation
 from tailrace.errors import StorageUnavailable
 from tailrace.protocol.validators import EntityTag, Validators
 from tailrace.spans import Span
 
-# A file changed twice within one tick of its file system's clock has the same times. So a
-# tag made of them is strong only when the last change is older than any tick in use.
-_COARSEST_TICK_SECONDS = 2.0  # FAT; others count in nanoseconds or in seconds
+# A file changed twice within one tick of its file system's clock has the same times. So what
+# is made of them is strong only when the last change is older than any tick in use.
+_COARSEST_TICK_SECONDS = 2  # FAT; others count in nanoseconds or in seconds
+
+# Up to here a read out of the page cache costs less than the way to a thread and back.
+_SMALL_READ = 64 * 1024
+
+# They wait for the disk, not for a core; started when they are first needed.
+_threads = ThreadPoolExecutor(16, thread_name_prefix="tailrace-files")
+
+# No file can be where there is no directory, or of a name that is too long.
+_NO_FILE_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class LocalFile:
     """An open regular file, read as a sealed blob of the length it had when opened."""
 
-    def __init__(self, descriptor: int, found: os.stat_result) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: SharedFile, found: os.stat_result) -> None:
+        self._file = file
         self.found = found
 
     @property
@@ -33,24 +47,20 @@ class LocalFile:
         return BlobStatus(BlobState.SEALED, self.found.st_size)
 
     async def read(self, span: Span) -> bytes:
-        return await asyncio.to_thread(self._read, span)
+        if span.length <= _SMALL_READ:
+            cached = content.read_cached(self._file.fileno(), span)
+            if cached is not None:
+                return cached
+        # Whoever leaves does not wait for the read. The file stays open until it has ended.
+        job = _threads.submit(_read, self._file.borrow(), span)
+        job.add_done_callback(lambda _: self._file.give_back())
+        return await asyncio.wrap_future(job)
 
     async def wait_beyond(self, length: int) -> BlobStatus:
         return self.status
 
-    def fileno(self) -> int | None:
-        return self._descriptor
-
-    def _read(self, span: Span) -> bytes:
-        parts = []
-        offset = span.start
-        while offset < span.stop:
-            part = os.pread(self._descriptor, span.stop - offset, offset)
-            if not part:
-                raise StorageUnavailable(f"the file ended at {offset}, before {span.stop}")
-            parts.append(part)
-            offset += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    def fileno(self) -> int:
+        return self._file.fileno()
 
 
 @asynccontextmanager
@@ -59,35 +69,72 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
 
     Raises:
         RuntimeError: there is none, as Starlette's `FileResponse` has it.
+        OSError: it cannot be opened.
     """
-    file = await asyncio.to_thread(_open, path)
+    opened = await take(_threads.submit(_open, path), io.FileIO.close)
+    file = SharedFile(opened)
     try:
-        yield file
+        yield LocalFile(file, os.fstat(opened.fileno()))
     finally:
-        # A read that was left in a thread must end before its descriptor may be reused.
-        await asyncio.to_thread(os.close, file._descriptor)
+        if os.fstat(opened.fileno()).st_nlink:
+            file.close()
+        else:  # closing it frees its bytes; for gigabytes that takes a while
+            _threads.submit(file.close)
 
 
-def representation_of(file: LocalFile, media_type: str) -> Representation:
+def representation_of(found: os.stat_result, media_type: str) -> Representation:
     """Return what the file system tells of a file."""
-    found = file.found
-    modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
+    now = time.time()
+    is_settled = now - max(found.st_mtime, found.st_ctime) >= _COARSEST_TICK_SECONDS
     opaque = f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"
-    is_weak = time.time() - max(found.st_mtime, found.st_ctime) < _COARSEST_TICK_SECONDS
+    # A date must not lie in the future (RFC 9110 §8.8.2.1).
+    modified_at = min(found.st_mtime_ns // 10**9, int(now))
     return Representation(
         media_type=media_type,
-        validators=Validators(EntityTag(opaque, weak=is_weak), modified_at),
+        validators=Validators(
+            EntityTag(opaque, weak=not is_settled), datetime.fromtimestamp(modified_at, UTC)
+        ),
+        has_weak_date=not is_settled,
     )
 
 
-def _open(path: str | os.PathLike[str]) -> LocalFile:
-    # Without waiting for the other end, should it be a FIFO.
+def _open(path: str | os.PathLike[str]) -> io.FileIO:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError as exc:
+        # Looked at first, for merely to open a FIFO or a device may do something to it.
+        _require_regular(os.stat(path), path)
+        file = io.FileIO(path, opener=_open_without_waiting)
+    except (OSError, ValueError) as exc:  # ValueError: a name with NUL in it
+        if isinstance(exc, OSError) and exc.errno not in _NO_FILE_THERE:
+            raise
         raise RuntimeError(f"File at path {path} does not exist.") from exc
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode):
-        return LocalFile(descriptor, found)
-    os.close(descriptor)
-    raise RuntimeError(f"File at path {path} is not a file.")
+    try:
+        _require_regular(os.fstat(file.fileno()), path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # For the other end, should it be a FIFO by now.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _require_regular(found: os.stat_result, path: str | os.PathLike[str]) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise RuntimeError(f"File at path {path} is not a file.")
+
+
+def _read(descriptor: int, span: Span) -> bytes:
+    try:
+        found = content.read(descriptor, span)
+    except OSError as exc:
+        raise StorageUnavailable(f"the file cannot be read: {exc.strerror}") from exc
+    if len(found) < span.length:
+        raise StorageUnavailable(
+            f"the file ended at {span.start + len(found)}, before {span.stop}"
+        )
+    return found
+
+
+_: type[BlobReader] = LocalFile

@@ -1,16 +1,24 @@
-"""Carrying an answer out: the bytes of its spans, in large chunks."""
+"""Carrying an answer out: its head, and the bytes of its spans in large chunks.
+
+What can fail before the head is sent is done before: content that is small is read first. A
+failure after that is raised, and the response is not ended: the server that sees the error
+cuts the connection.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from typing import NoReturn
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from tailrace.blobs import BlobReader
 from tailrace.delivery.follow import follow
 from tailrace.delivery.leaving import UntilDisconnect
+from tailrace.errors import ClientDisconnected
 from tailrace.protocol.byteranges import MultipartByteranges
 from tailrace.spans import Span
 
@@ -51,43 +59,53 @@ class Piece:
     """Some bytes of our own, and then a span of the representation."""
 
     head: bytes
-    span: Span
+    span: Span = Span(0, 0)
 
 
 def pieces_of(framing: MultipartByteranges) -> Sequence[Piece]:
     """Return multipart content as pieces."""
     parts = [Piece(head, span) for head, span in framing.parts()]
-    return [*parts, Piece(framing.closing, Span(0, 0))]
+    return [*parts, Piece(framing.closing)]
 
 
 async def send_pieces(
-    reader: BlobReader, pieces: Sequence[Piece], receive: Receive, send: Send
+    reader: BlobReader, pieces: Sequence[Piece], head: Message, receive: Receive, send: Send
 ) -> None:
-    """Send pieces, and the end of the response.
+    """Send the head, then pieces, then the end of the response.
 
     Raises:
         ClientDisconnected: the client left before the end.
-        StorageUnavailable: bytes that were promised do not exist. The response is not
-            ended then: the server that sees the exception cuts the connection.
+        StorageUnavailable: bytes that were promised do not exist.
     """
-    content = _content_of(reader, pieces)
     if sum(len(piece.head) + piece.span.length for piece in pieces) <= SMALL_CONTENT:
-        await _send_end(send, b"".join([chunk async for chunk in content]))
+        content = b"".join([await _whole(reader, piece) for piece in pieces])
+        await send(head)
+        await _send_end(send, content)
     else:
-        await _send_chunks(content, receive, send)
+        await send(head)
+        await _send_chunks(_chunks_of(reader, pieces), receive, send)
 
 
-async def send_following(reader: BlobReader, start: int, receive: Receive, send: Send) -> None:
-    """Send what there is from start on and what will come, and the end once it is sealed.
+async def send_following(
+    reader: BlobReader, start: int, head: Message, receive: Receive, send: Send
+) -> None:
+    """Send the head, what there is from start on and what will come, and, when sealed, the end.
 
     Raises:
         ClientDisconnected: the client left before the end.
-        BlobAbandoned, StorageUnavailable: there will be no whole; as `send_pieces`.
+        BlobAbandoned, StorageUnavailable: there will be no whole.
     """
+    await send(head)
     await _send_chunks(follow(reader, start, _under_way.chunk_length), receive, send)
 
 
-async def _content_of(reader: BlobReader, pieces: Sequence[Piece]) -> AsyncGenerator[bytes]:
+async def _whole(reader: BlobReader, piece: Piece) -> bytes:
+    if not piece.span.length:
+        return piece.head
+    return piece.head + await reader.read(piece.span)
+
+
+async def _chunks_of(reader: BlobReader, pieces: Sequence[Piece]) -> AsyncGenerator[bytes]:
     for piece in pieces:
         if piece.head:
             yield piece.head
@@ -99,13 +117,42 @@ async def _content_of(reader: BlobReader, pieces: Sequence[Piece]) -> AsyncGener
 
 
 async def _send_chunks(content: AsyncGenerator[bytes], receive: Receive, send: Send) -> None:
-    with _under_way:
-        async with UntilDisconnect(receive), aclosing(content) as chunks:
-            async for chunk in chunks:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                del chunk  # the next one may be long in coming
+    try:
+        with _under_way:
+            async with UntilDisconnect(receive), aclosing(content) as chunks:
+                async for chunk in chunks:
+                    await _send_chunk(send, chunk)
+                    del chunk  # the next one may be long in coming
+                    # Neither a read out of memory nor a server with room in its buffers
+                    # ever waits; then nobody else would run, nor the watch for the client.
+                    await asyncio.sleep(0)
+    except ClientDisconnected:
+        raise
+    except Exception as exc:
+        with suppress(Exception):
+            await _send_chunk(send, _Unavailable(exc))
+        raise
     await _send_end(send, b"")
+
+
+async def _send_chunk(send: Send, chunk: bytes | _Unavailable) -> None:
+    await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
 async def _send_end(send: Send, chunk: bytes) -> None:
     await send({"type": "http.response.body", "body": chunk, "more_body": False})
+
+
+class _Unavailable:
+    """Content that cannot be had: whoever takes a look at it gets the error.
+
+    Starlette's BaseHTTPMiddleware ends the response politely when the application below it
+    raises, and raises the error only then. So the error goes the way of the content as well:
+    no server or middleware can take this for bytes and go on.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __len__(self) -> NoReturn:
+        raise self._error

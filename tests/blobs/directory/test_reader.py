@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import io
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -178,6 +179,42 @@ async def test_the_inode_is_not_looked_at_while_a_writer_here_tells(
         assert await wait == BlobStatus(GROWING, 3)
         assert await reader.read(Span(0, 3)) == b"abc"
     await writer.release()
+
+
+class SlowToReturn:
+    """A file that is closed at once, while the call to close it takes its time."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+
+    def close(self) -> None:
+        self._file.close()
+        os.getppid()  # where the test holds it up
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+
+async def test_a_writer_may_begin_before_the_loop_knows_that_the_last_one_ended(
+    store: DirectoryBlobs, monkeypatch: pytest.MonkeyPatch, gated
+) -> None:
+    first = await store.create(KEY)
+    async with store.open(KEY) as reader:
+        with monkeypatch.context() as patch:
+            gate = gated("getppid")
+            patch.setattr(first, "_file", SlowToReturn(first._file))
+            release = asyncio.create_task(first.release())
+            await gate.reached()
+            second = await store.resume(KEY)
+            gate.open()
+            await release
+        monkeypatch.setattr(reader, "_look", refuse)
+        wait = asyncio.create_task(reader.wait_beyond(0))
+        await asyncio.sleep(0.01)
+        await second.append(0, [b"abc"])
+        assert await wait == BlobStatus(GROWING, 3)
+    await second.release()
 
 
 # --- a blob written by another process ------------------------------------------------------

@@ -22,7 +22,8 @@ What is durable
 
 When `append` returns, the bytes are with the kernel and survive the end of the process. When
 `sync` or `seal` returns, they survive a power cut, and so does the name. `create` syncs the
-directory, `seal` the bytes before it sets the mode, then the mode, then the directory.
+directory, and `resume` once more, because the creator may have died before; `seal` syncs the
+bytes before it sets the mode, then the mode, then the directory.
 
 What may go wrong
 
@@ -45,9 +46,12 @@ Who waits
 Followers of a writer in this process are woken by it. For blobs written by another process
 one timer looks at the inode, `poll_seconds` apart; it runs only while someone waits.
 
-Blocking calls run in threads of the store's own, except two that do not wait for the disk:
-`fstat` of an open descriptor, and small reads that the page cache can answer. A store belongs
-to one event loop.
+Blocking calls run in threads of the store's own. Three that do not wait for the disk are made
+on the loop: `fstat` of an open descriptor, small reads that the page cache can answer, and the
+close of a file that still has a name. A store belongs to one event loop.
+
+The modules: `store` and what it hands out, `writer` and `reader`; under them, blocking,
+`inode` (one file), `content` (its bytes) and `shards` (names); `threads` and `faults` between.
 """
 
 from tailrace.blobs.directory.store import DirectoryBlobs

@@ -37,7 +37,7 @@ class DirectoryWriter:
         self._state = BlobState.GROWING
         self._length = growth.status.length
         self._may_have_lost_bytes = False
-        growth.has_writer = True
+        growth.writers += 1
 
     @property
     def length(self) -> int:
@@ -90,7 +90,7 @@ class DirectoryWriter:
         finally:
             self._growth.publish(BlobStatus(self._state, self._length))
             if self._file.closed:
-                self._growth.has_writer = False
+                self._growth.writers -= 1
                 self._poll.wind()
 
     def _write(self, chunks: Sequence[bytes]) -> None:

@@ -1,0 +1,32 @@
+"""Producers that the tests hold back and let go, by making a file."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import tailrace
+
+
+@tailrace.producer(media_type="text/plain", name="gated.txt")
+async def gated(gate: str) -> AsyncIterator[bytes]:
+    """Give a line at once, and another when the file `gate` is there."""
+    yield b"first\n"
+    while not Path(gate).exists():
+        await asyncio.sleep(0.01)
+    yield b"last\n"
+
+
+@tailrace.producer(media_type="text/plain", name="cancelled.txt", on_disconnect="cancel")
+async def cancelled(gate: str) -> AsyncIterator[bytes]:
+    """Give the same to a reader who stays."""
+    async for line in gated(gate):
+        yield line
+
+
+@tailrace.producer(media_type="text/plain", name="failing.txt")
+async def failing(gate: str) -> AsyncIterator[bytes]:
+    """Give a line, and fail when the file `gate` is there."""
+    async for line in gated(gate):
+        if line == b"last\n":
+            raise RuntimeError("the mill broke")
+        yield line

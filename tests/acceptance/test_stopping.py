@@ -1,0 +1,138 @@
+"""SIGTERM: nobody new comes in, what is under way may end, and every writer does end."""
+
+import os
+import signal
+import socket
+import time
+import urllib.parse
+
+import pytest
+
+PART = os.urandom(100_000)
+
+# "Transferred a partial file", of curl.
+PARTIAL = 18
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def refuses(until):
+    """Wait until a service takes no more connections."""
+
+    def is_refused(served):
+        address = urllib.parse.urlsplit(served.address)
+        try:
+            socket.create_connection((address.hostname, address.port)).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    return lambda served: until("new connections were refused", lambda: is_refused(served))
+
+
+def test_an_idle_service_stops_at_once_though_a_connection_is_kept(serve, data, http):
+    with serve(data) as served:
+        http.get(served.url("/files"))
+        begun_at = time.monotonic()
+        served.stop()
+        assert time.monotonic() - begun_at < 10  # of a grace of 30 seconds
+    assert served.log.read_text().count("\n") == 4, "it had nothing to tell"
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+def test_transfers_that_end_in_their_grace_are_whole(
+    serve, data, upload, started, curl, refuses, asked
+):
+    with serve(data) as served:
+        uploading = upload(served, "in grace")
+        link = uploading.link
+        uploading.send(PART)
+        follower = started(*curl, "-N", link)
+        assert follower.stdout.read(len(PART)) == PART
+        served.process.send_signal(asked)
+        refuses(served)
+        # Not by `send` and `finish`, which ask the service how far it is.
+        output, _ = uploading.process.communicate(PART, timeout=30)
+        assert output.decode().strip() == link
+        assert follower.stdout.read() == PART
+        assert follower.wait(30) == 0
+        if asked == signal.SIGINT:
+            served.has_ended = True
+            assert served.process.wait(30) == 130
+        else:
+            served.wait()
+    with serve(data) as again:
+        assert again.state("in grace") == "sealed"
+
+
+def test_transfers_that_outlast_their_grace_are_cut(
+    serve, data, upload, started, curl, refuses, http
+):
+    with serve(data, GRACE_SECONDS="1") as served:
+        uploading = upload(served, "too slow")
+        link = uploading.link
+        uploading.send(PART)
+        follower = started(*curl, "-N", link)
+        assert follower.stdout.read(len(PART)) == PART
+        asked_at = time.monotonic()
+        served.stop()
+        assert time.monotonic() - asked_at >= 1
+        assert follower.wait(30) == PARTIAL
+        uploading.process.stdin.close()
+        assert uploading.process.wait(30) != 0
+    with serve(data) as again:
+        file = again.file("too slow")
+        assert file["state"] == "abandoned"
+        assert file["reason"]
+        assert http.get(again.url(urllib.parse.urlsplit(link).path)).status_code == 410
+        assert again.blobs() == set()
+
+
+def test_a_run_ends_in_a_seal_where_its_reader_gives_it_the_time(
+    serve, data, started, curl, refuses, tmp_path
+):
+    gate = tmp_path / "gate"
+    with serve(data, "--producers", "mill") as served:
+        reader = started(*curl, "-N", "-d", f"gate={gate}", served.url("/make/gated"))
+        assert reader.stdout.read(6) == b"first\n"
+        served.process.send_signal(signal.SIGTERM)
+        refuses(served)
+        gate.touch()
+        assert reader.stdout.read() == b"last\n"
+        assert reader.wait(30) == 0
+        served.wait()
+    with serve(data) as again:
+        assert again.state("gated.txt") == "sealed"
+
+
+def test_a_run_that_nobody_reads_ends_abandoned_with_the_reason(
+    serve, data, http, until, tmp_path
+):
+    with serve(data, "--producers", "mill") as served:
+        made = http.post(
+            served.url("/make/gated"),
+            data={"gate": tmp_path / "never"},
+            headers={"Prefer": "respond-async"},
+        )
+        until("it began", lambda: served.length("gated.txt") == 6)
+        served.stop()
+    with serve(data) as again:
+        link = made.json()["links"][0]["url"]
+        gone = http.get(again.url(urllib.parse.urlsplit(link).path))
+        assert gone.status_code == 410
+        assert gone.json()["detail"].endswith("the service was stopped")
+
+
+def test_a_resumable_upload_waits_for_the_next_service(serve, data, http):
+    with serve(data) as served:
+        begun = http.post(
+            served.url("/uploads?name=waits"), data=PART, headers={"Upload-Complete": "?0"}
+        )
+        served.stop()
+    with serve(data) as again:
+        resource = again.url(urllib.parse.urlsplit(begun.headers["Location"]).path)
+        assert http.head(resource).headers["Upload-Offset"] == str(len(PART))
