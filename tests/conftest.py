@@ -77,7 +77,7 @@ class _Interrupted:
                 self._cancel(waited_for)
             try:
                 resume, value = attempt.send, (yield waited_for)
-            except asyncio.CancelledError as exc:
+            except BaseException as exc:  # what it waited for was cancelled, or failed
                 resume, value = attempt.throw, exc
 
     @property

@@ -75,7 +75,9 @@ class Settings(BaseSettings):
     def catalogue_url(self) -> str:
         if self.catalogue is not None:
             return self.catalogue
-        return f"sqlite:///{Path(self.data).absolute() / 'catalogue.sqlite3'}"
+        path = str(Path(self.data).absolute() / "catalogue.sqlite3")
+        # What means something else in a URL.
+        return "sqlite:///" + path.replace("%", "%25").replace("?", "%3F")
 
 
 def settings(**given: object) -> Settings:

@@ -112,11 +112,17 @@ def started() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         yield start
 
 
+class PatientSession(requests.Session):
+    """Requests that do not wait for ever, nor ask a proxy."""
+
+    def request(self, *args: Any, **more: Any) -> requests.Response:
+        self.trust_env = False
+        return super().request(*args, **{"timeout": PATIENCE_SECONDS} | more)
+
+
 @pytest.fixture(scope="session")
 def http() -> Iterator[requests.Session]:
-    """Plain requests, without proxies or credentials of the user's."""
-    with requests.Session() as session:
-        session.trust_env = False
+    with PatientSession() as session:
         yield session
 
 

@@ -208,7 +208,10 @@ def test_a_client_of_tutorials_copies_the_raw_stream_of_requests(
 ):
     uploading = upload(service, "for copyfileobj")
     uploading.send(PART)
-    with http.get(uploading.link, stream=True) as response, (tmp_path / "copy").open("wb") as to:
+    with (
+        http.get(uploading.link, stream=True) as response,
+        (tmp_path / "copy").open("wb") as to,
+    ):
         uploading.send(PART)
         uploading.send(PART)
         uploading.finish()

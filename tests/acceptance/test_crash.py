@@ -142,7 +142,9 @@ def test_our_client_goes_on_when_the_service_is_back(serve, data, until, http, t
             assert reached.wait(30)
             until("it arrived", lambda: before.length("source.bin") == told[0])
             before.kill()
-            with serve(data, "--port", str(urllib.parse.urlsplit(before.address).port)) as after:
+            with serve(
+                data, "--port", str(urllib.parse.urlsplit(before.address).port)
+            ) as after:
                 is_back.set()
                 uploaded = uploading.result(30)
                 assert http.get(uploaded.link).content == PART * 80

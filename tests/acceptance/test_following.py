@@ -146,6 +146,28 @@ def test_a_run_that_fails_cuts_its_followers_and_says_why(service, follow, http,
     assert gone.json()["detail"].endswith("its producer failed after 6 bytes (RuntimeError)")
 
 
+def test_a_run_whose_reader_leaves_is_finished_all_the_same(service, follow, until, tmp_path):
+    gate = tmp_path / "gate"
+    reader = follow(service.url("/make/gated"), "-N", "-d", f"gate={gate}")
+    assert reader.stdout.read(6) == b"first\n"
+    reader.kill()
+    file = service.file("gated.txt")
+    assert file["state"] == "growing"
+    gate.touch()
+    until("it was finished", lambda: service.state("gated.txt") == "sealed")
+    assert service.file("gated.txt")["id"] == file["id"]
+    assert output_of(follow(file["links"][0]["url"])) == b"first\nlast\n"
+
+
+def test_a_run_that_is_for_its_reader_ends_when_he_leaves(service, follow, until, tmp_path):
+    never = tmp_path / "never"
+    reader = follow(service.url("/make/cancelled"), "-N", "-d", f"gate={never}")
+    assert reader.stdout.read(6) == b"first\n"
+    reader.kill()
+    until("it was given up", lambda: service.state("cancelled.txt") == "abandoned")
+    assert service.file("cancelled.txt")["reason"] == "its reader left"
+
+
 def test_a_deleted_file_is_gone_and_its_followers_are_cut(service, follow, http, tmp_path):
     made = http.post(
         service.url("/make/gated"),

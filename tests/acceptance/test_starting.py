@@ -153,9 +153,7 @@ def test_links_begin_with_the_public_address(serve, data, http):
         assert sent.text.startswith("https://files.example/share/l/")
 
 
-def test_links_of_an_open_address_begin_with_the_one_a_request_came_to(
-    serve, data, key, http
-):
+def test_links_of_an_open_address_begin_with_the_one_a_request_came_to(serve, data, key, http):
     owners = {"Authorization": f"Bearer {key(data)}", "Host": "files.example:81"}
     with serve(data, "--host", "0.0.0.0") as served:
         sent = http.put(reached(served) + "/uploads/a", data=b"a", headers=owners)

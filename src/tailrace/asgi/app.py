@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from tailrace.asgi.answering import problem_response
+from tailrace.asgi.hosts import OneHost
 from tailrace.asgi.routes import routes
 from tailrace.errors import ConfigurationError
 from tailrace.intake.producers import AnyProducer, Producer, producer
@@ -146,6 +148,7 @@ def application(tailrace: Tailrace) -> Starlette:
     """Return an application that is tailrace alone; every error is problem details."""
     return Starlette(
         routes=tailrace.routes,
+        middleware=[Middleware(OneHost)],
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tailrace.asgi.answering import json_response
+from tailrace.asgi.events import EventsResponse
 from tailrace.asgi.representing import SAFETY, Addresses, representation_of
 from tailrace.asgi.requests import address_of
 from tailrace.catalogue import FileRecord
@@ -21,9 +22,11 @@ async def read(service: Service, request: Request) -> Response:
 
 
 async def read_as_asked(service: Service, request: Request) -> Response:
-    """Answer the file as JSON to who names that type, and else the bytes."""
+    """Answer the file as JSON to who names that type, and else the bytes; or its life."""
     token = request.path_params["token"]
     link, file = await service.links.get(token)
+    if "events" in request.query_params:
+        return EventsResponse(service, file, request.headers.get("last-event-id"))
     if not negotiation.names(request.headers.get("accept"), "application/json"):
         response = _bytes(service, request, file)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 
 
@@ -46,5 +47,8 @@ class Cancellation:
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but not longer than until Cancelled is raised."""
-        self._is_cancelled.wait(seconds)
+        ends_at = time.monotonic() + seconds
+        # In slices, for a signal that comes just before a wait does not end it.
+        while (left := ends_at - time.monotonic()) > 0 and not self._is_cancelled.is_set():
+            self._is_cancelled.wait(min(left, 1.0))
         self.check()

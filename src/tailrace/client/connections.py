@@ -26,6 +26,10 @@ from tailrace.errors import ConnectionLost, MalformedContent
 
 FieldLines = Sequence[tuple[str, str]]
 
+# Python runs signal handlers between its instructions, so a signal that comes just before a
+# system call does not end it. Therefore none may take longer than this.
+WAKE_SECONDS = 1.0
+
 # An upload is told of its progress in interim responses; nobody needs as many as this.
 _MAX_INTERIM = 1000
 
@@ -80,7 +84,7 @@ class Connection:
     ) -> None:
         self.socket = sock
         self.is_secure = is_secure
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._proxy = proxy
         self._stream = io.BufferedReader(_SocketStream(sock, timeouts), 64 * 1024)
 
@@ -94,9 +98,10 @@ class Connection:
         host = ("Host", url.origin.host_field)
         head = write_request(method, target, (host, ("User-Agent", "tailrace"), *fields, *more))
         try:
+            self.socket.settimeout(self.timeouts.stall_seconds)
             self.socket.sendall(head)
         except OSError as exc:
-            raise lost(exc, self._timeouts) from exc
+            raise lost(exc, self.timeouts) from exc
 
     def read_response(self, method: str) -> Response:
         """Read the head of the final response."""
@@ -141,10 +146,18 @@ class _SocketStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # narrower on purpose
-        try:
-            return self._socket.recv_into(buffer)
-        except OSError as exc:
-            raise lost(exc, self._timeouts) from exc
+        waited = 0.0
+        while True:
+            seconds = min(WAKE_SECONDS, self._timeouts.stall_seconds - waited)
+            try:
+                self._socket.settimeout(seconds)
+                return self._socket.recv_into(buffer)
+            except TimeoutError as exc:
+                waited += seconds
+                if waited >= self._timeouts.stall_seconds:
+                    raise lost(exc, self._timeouts) from exc
+            except OSError as exc:
+                raise lost(exc, self._timeouts) from exc
 
 
 def lost(exc: OSError, timeouts: Timeouts) -> ConnectionLost:

@@ -6,7 +6,7 @@ import os
 import select
 from collections.abc import Iterator
 
-from tailrace.client.connections import Connection, Response
+from tailrace.client.connections import WAKE_SECONDS, Connection, Response
 from tailrace.errors import ConnectionLost, LengthMismatch
 from tailrace.spans import Span
 
@@ -49,18 +49,16 @@ class Sending:
 
     def _plain(self) -> Iterator[int]:
         sock = self._connection.socket
-        timeout = sock.gettimeout()
+        sock.setblocking(False)
         poll = select.poll()
         poll.register(sock, select.POLLIN | select.POLLOUT)
         offset = self._span.start
         while offset < self._span.stop:
-            events = poll.poll(None if timeout is None else timeout * 1000)
-            if not events:
-                raise TimeoutError
-            if events[0][1] & ~select.POLLOUT:
+            if self._wait(poll) & ~select.POLLOUT:
                 self.response = self._connection.read_next(self._method)
                 if self.response is not None:
                     return
+                sock.setblocking(False)
                 continue
             count = min(self._span.stop - offset, _PIECE)
             try:
@@ -70,9 +68,20 @@ class Sending:
             offset += sent
             yield sent
 
+    def _wait(self, poll: select.poll) -> int:
+        """Return what the socket is ready for."""
+        left = self._connection.timeouts.stall_seconds
+        while left > 0:
+            seconds = min(left, WAKE_SECONDS)
+            for _, events in poll.poll(seconds * 1000):
+                return events
+            left -= seconds
+        raise TimeoutError
+
     def _encrypted(self) -> Iterator[int]:
         # That bytes have come proves nothing here: they may be session tickets.
         buffer = memoryview(bytearray(_PIECE))
+        self._connection.socket.settimeout(self._connection.timeouts.stall_seconds)
         offset = self._span.start
         while offset < self._span.stop:
             count = os.preadv(self._fd, [buffer[: self._span.stop - offset]], offset)

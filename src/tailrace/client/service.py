@@ -57,7 +57,10 @@ class Service:
                 if response.head.status != 200:
                     raise describe(response).refusal()
                 page = read_json(response)
-            yield from page["files"]
+            files = page.get("files")
+            if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+                raise TransferError("the answer has no files; is it a tailrace service?")
+            yield from files
             if page.get("next") is None:
                 return
             route = f"files?after={quote(str(page['next']), safe='')}"

@@ -21,6 +21,7 @@ _MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _TUNNEL_HEAD = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r?\n")
+_BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token of RFC 6750 §2.1
 
 
 class Unreachable(ConnectionLost):
@@ -35,9 +36,18 @@ class Authorization(NamedTuple):
 
     @classmethod
     def of(cls, url: Url, key: str | None) -> Authorization | None:
-        """Make one of a key, or of the userinfo of the URL, if there is either."""
-        value = url.credentials if key is None else f"Bearer {key}"
-        return None if value is None else cls(url.origin, value)
+        """Make one of a key, or of the userinfo of the URL, if there is either.
+
+        Raises:
+            ConfigurationError: the key is no bearer token.
+        """
+        if key is None:
+            return None if url.credentials is None else cls(url.origin, url.credentials)
+        if not _BEARER_TOKEN.fullmatch(key):
+            raise ConfigurationError(
+                "the key has characters that no key has; was more than the key copied?"
+            )
+        return cls(url.origin, f"Bearer {key}")
 
 
 class Transport:
@@ -89,7 +99,6 @@ class Transport:
                     proxy = None
                 sock = self._secure(sock, origin.host)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(self._timeouts.stall_seconds)
             return Connection(sock, self._timeouts, proxy, is_secure=is_secure)
         except OSError as exc:
             sock.close()

@@ -8,7 +8,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import assert_never
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.delivery.leaving import noticing_departure
@@ -172,9 +172,7 @@ def _refusal(problem: Problem) -> _Reply:
     return _Reply(fields, [Piece(content)], _OF_REPRESENTATION)
 
 
-def _merged(
-    ours: FieldLines, further: Fields, excluded: Set[str]
-) -> list[tuple[bytes, bytes]]:
+def _merged(ours: FieldLines, further: Fields, excluded: Set[str]) -> list[tuple[bytes, bytes]]:
     added = [(name, value) for name, value in further.lines if name not in excluded]
     replaced = {name for name, _ in added}
     kept = [(name, value) for name, value in ours if name.lower() not in replaced]

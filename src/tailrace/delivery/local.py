@@ -7,10 +7,9 @@ import errno
 import io
 import os
 import stat
-import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
@@ -76,19 +75,16 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
     try:
         yield LocalFile(file, os.fstat(opened.fileno()))
     finally:
-        if os.fstat(opened.fileno()).st_nlink:
-            file.close()
-        else:  # closing it frees its bytes; for gigabytes that takes a while
-            _threads.submit(file.close)
+        _close(file)
 
 
-def representation_of(found: os.stat_result, media_type: str) -> Representation:
-    """Return what the file system tells of a file."""
-    now = time.time()
+def representation_of(found: os.stat_result, media_type: str, now: float) -> Representation:
+    """Return what the file system tells of a file, seen at `now`, in seconds since 1970."""
     is_settled = now - max(found.st_mtime, found.st_ctime) >= _COARSEST_TICK_SECONDS
     opaque = f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"
-    # A date must not lie in the future (RFC 9110 §8.8.2.1).
-    modified_at = min(found.st_mtime_ns // 10**9, int(now))
+    # A date must not lie in the future (RFC 9110 §8.8.2.1). Before 1970 there were no files,
+    # and before the year 1 no datetime can be.
+    modified_at = min(max(found.st_mtime_ns // 10**9, 0), int(now))
     return Representation(
         media_type=media_type,
         validators=Validators(
@@ -118,6 +114,17 @@ def _open(path: str | os.PathLike[str]) -> io.FileIO:
 def _open_without_waiting(path: str, flags: int) -> int:
     # For the other end, should it be a FIFO by now.
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _close(file: SharedFile) -> None:
+    # The last close of a removed file frees its bytes; for gigabytes that takes a while.
+    has_name = False
+    with suppress(OSError):
+        has_name = os.fstat(file.fileno()).st_nlink > 0
+    if has_name:
+        file.close()
+    else:
+        _threads.submit(file.close)
 
 
 def _require_regular(found: os.stat_result, path: str | os.PathLike[str]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import time
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Literal
+from contextlib import AbstractAsyncContextManager, suppress
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -15,17 +15,18 @@ from starlette.types import Receive, Scope, Send
 from tailrace.blobs import BlobReader
 from tailrace.delivery.deliver import deliver
 from tailrace.delivery.local import open_file, representation_of
-from tailrace.delivery.representations import Representation
+from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.errors import ClientDisconnected
-from tailrace.protocol.disposition import ContentDisposition
+from tailrace.protocol.disposition import ContentDisposition, safe_name
 
 
 class BlobResponse(Response):
-    """Sends a blob whole, in part, or as it grows, as the request asks.
+    """Sends a blob whole, in part, or as it grows, as the request asks. To be sent once.
 
     `opening` is what the `open` of a store returns; it is entered when the response is
-    sent. `headers` take the place of our fields of the same name. `background` runs when
-    the response has ended, also if the client left early.
+    sent. `headers` take the place of our fields of the same name; a validator among them
+    is the one that conditions are about. `background` runs when the response has ended,
+    also if the client left early.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class BlobResponse(Response):
         self._representation = representation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        with suppress(ClientDisconnected):
             async with self._opening as reader:
                 await deliver(
                     reader,
@@ -51,10 +52,8 @@ class BlobResponse(Response):
                     scope,
                     receive,
                     send,
-                    further=_further(self),
+                    further=_lines_of(self),
                 )
-        except ClientDisconnected:
-            pass
         if self.background is not None:
             await self.background()
 
@@ -62,11 +61,29 @@ class BlobResponse(Response):
 class FileResponse(Response):
     """Sends a local file; a drop-in for `starlette.responses.FileResponse`.
 
-    Beyond that one it answers conditions (304, 412), understands If-Range with entity
-    tags, and cuts the connection when the file turns out shorter than was promised. Only a
-    regular file is sent; for anything else, and for a missing one, RuntimeError is raised.
-    `stat_result` is taken for compatibility and not trusted: what counts is the file that
-    is open. `background` runs when the response has ended, also if the client left early.
+    The arguments are those of that one, and so are the attributes. What differs:
+
+    - Conditions are answered, with 304 and 412, and If-Range understands lists of neither
+      kind, dates in each form, and no weak tag (RFC 9110 §13).
+    - A Range that is malformed, of another unit or in a request other than GET is ignored,
+      not answered with 400 or to a HEAD (§14.2). One range of several that is not
+      satisfiable does no harm to the others (§15.5.17). A 412 or 416 is problem details.
+    - The entity tag tells inode, length and times in nanoseconds. Copies of a file on
+      several machines have different ones: give your own in `headers`, which then counts.
+      A file changed within the last two seconds has no strong validator (§8.8.1): its tag
+      is weak, and its date does for no If-Range.
+    - `stat_result` only fills `headers` for who looks at them before. What is sent is the
+      file that is open, and said of it is what it then is.
+    - Nothing is sent before the file is open. If it turns out shorter than was promised,
+      the connection is cut. Of `filename` the last segment is sent, made safe to store,
+      and in ASCII as well where it is not that.
+    - `chunk_size` and `max_ranges` are not looked at: chunks are as large as the number of
+      deliveries allows. `http.response.pathsend` is not used, for the server would open
+      the path once more and may find another file. A WebSocket cannot be denied with it.
+
+    As there, RuntimeError is raised for a missing file (also of a name too long to exist)
+    and for what is no regular file; `background` runs when the response has ended, also if
+    the client left early, and not after an error.
     """
 
     def __init__(
@@ -78,39 +95,62 @@ class FileResponse(Response):
         background: BackgroundTask | None = None,
         filename: str | None = None,
         stat_result: os.stat_result | None = None,
-        content_disposition_type: Literal["attachment", "inline"] = "attachment",
+        content_disposition_type: str = "attachment",
     ) -> None:
         self.path = path
         self.status_code = status_code
         self.filename = filename
-        guessed, _ = mimetypes.guess_type(filename or os.fspath(path))
-        self.media_type = media_type or guessed or "application/octet-stream"
+        if media_type is None:
+            guessed, _ = mimetypes.guess_type(filename or os.fspath(path))
+            media_type = guessed or "application/octet-stream"
+        self.media_type = media_type
         self.background = background
         self.init_headers(headers)
         if filename is not None:
-            disposition = ContentDisposition(content_disposition_type, filename)
+            disposition = ContentDisposition(
+                "inline" if content_disposition_type == "inline" else "attachment",
+                safe_name(filename, default=""),
+            )
             self.headers.setdefault("content-disposition", disposition.to_field())
+        self._announced: list[tuple[str, str]] = []
+        self._announce("accept-ranges", "bytes")
         self.stat_result = stat_result
+        if stat_result is not None:
+            self.set_stat_headers(stat_result)
+
+    def set_stat_headers(self, stat_result: os.stat_result) -> None:
+        """Announce in `headers` what will be sent if this is the file that is found."""
+        self._announce("content-length", str(stat_result.st_size))
+        for name, value in self._representation_of(stat_result).validating_fields():
+            self._announce(name, value)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        further = [line for line in _lines_of(self) if line not in self._announced]
+        with suppress(ClientDisconnected):
             async with open_file(self.path) as file:
                 await deliver(
                     file,
-                    representation_of(file, self.headers["content-type"]),
+                    self._representation_of(file.found),
                     scope,
                     receive,
                     send,
-                    further=_further(self),
+                    further=further,
                     status_code=self.status_code,
                 )
-        except ClientDisconnected:
-            pass  # as there, the background task runs all the same
         if self.background is not None:
             await self.background()
 
+    def _representation_of(self, found: os.stat_result) -> Representation:
+        return representation_of(found, self.headers["content-type"], time.time())
 
-def _further(response: Response) -> list[tuple[str, str]]:
+    def _announce(self, name: str, value: str) -> None:
+        # What we said before sending is not what the user wants instead of ours.
+        if name not in self.headers:
+            self.headers[name] = value
+            self._announced.append((name.lower(), value))
+
+
+def _lines_of(response: Response) -> FieldLines:
     return [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in response.raw_headers

@@ -54,12 +54,15 @@ class _UnderWay:
 _under_way = _UnderWay()
 
 
+_NO_BYTES = Span(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Some bytes of our own, and then a span of the representation."""
 
     head: bytes
-    span: Span = Span(0, 0)
+    span: Span = _NO_BYTES
 
 
 def pieces_of(framing: MultipartByteranges) -> Sequence[Piece]:
@@ -129,13 +132,12 @@ async def _send_chunks(content: AsyncGenerator[bytes], receive: Receive, send: S
     except ClientDisconnected:
         raise
     except Exception as exc:
-        with suppress(Exception):
-            await _send_chunk(send, _Unavailable(exc))
+        await _send_failure(send, exc)
         raise
     await _send_end(send, b"")
 
 
-async def _send_chunk(send: Send, chunk: bytes | _Unavailable) -> None:
+async def _send_chunk(send: Send, chunk: bytes) -> None:
     await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
@@ -143,16 +145,28 @@ async def _send_end(send: Send, chunk: bytes) -> None:
     await send({"type": "http.response.body", "body": chunk, "more_body": False})
 
 
-class _Unavailable:
-    """Content that cannot be had: whoever takes a look at it gets the error.
+async def _send_failure(send: Send, error: Exception) -> None:
+    """See to it that nobody above takes the error that follows for the end.
 
     Starlette's BaseHTTPMiddleware ends the response politely when the application below it
-    raises, and raises the error only then. So the error goes the way of the content as well:
-    no server or middleware can take this for bytes and go on.
+    raises, and raises the error only then. So the error goes the way of the content as well,
+    where it stops whoever takes it for bytes; and once more in a message that has no place
+    here, for GZipMiddleware passes that on and keeps the former to itself.
     """
+    unavailable = _Unavailable(error)
+    for kind in ("http.response.body", "http.response.early_hint"):
+        with suppress(Exception):  # this error, or that the message is none
+            await send({"type": kind, "body": unavailable, "more_body": True})
+
+
+class _Unavailable:
+    """Content that cannot be had: whoever takes a look at it gets the error."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
 
     def __len__(self) -> NoReturn:
+        raise self._error
+
+    def __repr__(self) -> NoReturn:
         raise self._error

@@ -127,7 +127,7 @@ async def test_what_is_neither_or_both_fails_after_what_came_before(kind, items,
 async def _collect(generator, chunks):
     async with contextlib.aclosing(content_of(generator)) as content:
         async for chunk in content:
-            chunks.append(chunk)  # noqa: PERF401  # what came before the error counts
+            chunks.append(chunk)
 
 
 # --- failures -------------------------------------------------------------------------------
@@ -283,23 +283,32 @@ async def test_a_cancelled_run_closes_its_producer(kind):
         finally:
             ended.set()
 
-    chunks = []
-    running = asyncio.create_task(_collect(run() if kind == "sync" else run_async(), chunks))
+    has_begun = asyncio.Event()
+
+    async def run_all():
+        async with contextlib.aclosing(
+            content_of(run() if kind == "sync" else run_async())
+        ) as content:
+            async for _ in content:
+                has_begun.set()
+
+    running = asyncio.create_task(run_all())
     async with asyncio.timeout(5):
-        while not chunks:
-            await asyncio.sleep(0.001)
+        await has_begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert chunks == [b"x"]
     may_go_on.set()
     await happened(ended)
 
 
 async def test_a_producer_that_fails_while_it_is_stopped_is_logged_and_hurts_nobody(caplog):
+    may_go_on = threading.Event()
+
     def run():
         try:
             yield b"x"
+            assert may_go_on.wait(5)
             yield b"y"
         finally:
             raise ValueError("cannot be cleaned up")
@@ -307,6 +316,7 @@ async def test_a_producer_that_fails_while_it_is_stopped_is_logged_and_hurts_nob
     with caplog.at_level(logging.WARNING, "tailrace.producers"):
         async with contextlib.aclosing(content_of(run())) as content:
             assert await anext(content) == b"x"
+        may_go_on.set()
         for thread in producer_threads():
             await asyncio.to_thread(thread.join, 5)
     assert "failed when it was stopped" in caplog.text

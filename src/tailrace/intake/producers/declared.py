@@ -209,6 +209,6 @@ def _arguments_of(
     except PydanticUserError as exc:
         raise ConfigurationError(
             f"the producer {function_name} takes what a request cannot give"
-            f" ({exc.message.partition('.')[0]}): give every parameter a type that pydantic"
+            f" ({exc.message.partition('. ')[0]}): give every parameter a type that pydantic"
             " can validate"
         ) from exc

@@ -1,0 +1,205 @@
+import asyncio
+import tempfile
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace.blobs.directory import DirectoryBlobs
+from tailrace.blobs.memory import MemoryBlobs
+from tailrace.delivery.follow import follow
+from tailrace.errors import BlobAbandoned
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def writer(store):
+    return await store.create("blob")
+
+
+@asynccontextmanager
+async def following(store, start, chunk_length=4):
+    async with (
+        store.open("blob") as reader,
+        aclosing(follow(reader, start, lambda: chunk_length)) as chunks,
+    ):
+        yield chunks
+
+
+async def all_of(store, start=0, chunk_length=4):
+    async with following(store, start, chunk_length) as chunks:
+        return b"".join([chunk async for chunk in chunks])
+
+
+async def is_waiting(task):
+    """Let a task go as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return not task.done()
+
+
+# --- where it joins -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [0, 3, 10])
+async def test_a_sealed_blob_is_read_from_where_one_joins(store, writer, start):
+    await writer.append(0, [b"0123456789"])
+    await writer.seal()
+    assert await all_of(store, start) == b"0123456789"[start:]
+
+
+@pytest.mark.parametrize("start", [0, 3, 10, 12])
+async def test_a_growing_blob_is_followed_from_where_one_joins(store, writer, start):
+    await writer.append(0, [b"0123456789"])
+    reading = asyncio.create_task(all_of(store, start))
+    assert await is_waiting(reading)
+    await writer.append(10, [b"abc"])
+    assert await is_waiting(reading)
+    await writer.append(13, [b"def"])
+    await writer.seal()
+    assert await reading == b"0123456789abcdef"[start:]
+
+
+async def test_what_is_there_comes_at_once(store, writer):
+    await writer.append(0, [b"0123456789"])
+    async with following(store, 0) as chunks:
+        assert [await anext(chunks) for _ in range(3)] == [b"0123", b"4567", b"89"]
+    await writer.abandon()
+
+
+async def test_a_chunk_is_as_long_as_is_allowed_just_then(store, writer):
+    lengths = iter([1, 3, 2, 100])
+    await writer.append(0, [b"0123456789"])
+    await writer.seal()
+    async with store.open("blob") as reader:
+        chunks = [chunk async for chunk in follow(reader, 0, lambda: next(lengths))]
+    assert chunks == [b"0", b"123", b"45", b"6789"]
+
+
+# --- how it ends --------------------------------------------------------------------------
+
+
+async def test_the_end_is_the_seal_and_not_the_last_byte(store, writer):
+    await writer.append(0, [b"whole"])
+    reading = asyncio.create_task(all_of(store))
+    assert await is_waiting(reading)
+    await writer.seal()
+    assert await reading == b"whole"
+
+
+async def test_an_empty_blob_that_is_sealed_ends(store, writer):
+    reading = asyncio.create_task(all_of(store))
+    assert await is_waiting(reading)
+    await writer.seal()
+    assert await reading == b""
+
+
+async def test_a_writer_that_waits_is_waited_for(store, writer):
+    await writer.append(0, [b"one"])
+    reading = asyncio.create_task(all_of(store))
+    await writer.release()
+    assert await is_waiting(reading)
+    writer = await store.resume("blob")
+    await writer.append(3, [b"two"])
+    await writer.seal()
+    assert await reading == b"onetwo"
+
+
+async def test_an_abandoned_blob_does_not_end_politely(store, writer):
+    await writer.append(0, [b"part"])
+    reading = asyncio.create_task(all_of(store))
+    assert await is_waiting(reading)
+    await writer.abandon()
+    with pytest.raises(BlobAbandoned, match="offset 4"):
+        await reading
+
+
+async def test_bytes_of_an_abandoned_blob_are_not_sent_to_its_end(store, writer):
+    await writer.append(0, [b"0123456789"])
+    async with following(store, 0) as chunks:
+        assert await anext(chunks) == b"0123"
+        await writer.abandon()
+        with pytest.raises(BlobAbandoned):
+            await anext(chunks)
+
+
+async def test_a_blob_sealed_before_one_joined_does_not_end_politely(store, writer):
+    await writer.append(0, [b"0123456789"])
+    reading = asyncio.create_task(all_of(store, 11))
+    assert await is_waiting(reading)
+    await writer.seal()
+    with pytest.raises(BlobAbandoned, match="offset 10, before 11"):
+        await reading
+
+
+async def test_who_leaves_while_waiting_leaves_nothing_behind(store, writer):
+    before = asyncio.all_tasks()
+    reading = asyncio.create_task(all_of(store))
+    assert await is_waiting(reading)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert asyncio.all_tasks() == before
+    await writer.append(0, [b"nobody is there"])
+    await writer.abandon()
+
+
+# --- whatever happens ---------------------------------------------------------------------
+
+stories = st.tuples(
+    st.lists(st.binary(max_size=30), max_size=8),
+    st.integers(0, 8),
+    st.floats(0, 1),
+    st.integers(1, 40),
+)
+
+
+async def a_follower_gets_exactly_the_bytes(store, story):
+    chunks, joined_after, where, chunk_length = story
+    whole = b"".join(chunks)
+    start = round(len(whole) * where)
+    writer = await store.create("blob")
+    reading = None
+    for count, chunk in enumerate([*chunks, b""]):
+        if count == min(joined_after, len(chunks)):
+            reading = asyncio.create_task(all_of(store, start, chunk_length))
+        await writer.append(writer.length, [chunk])
+    await writer.seal()
+    assert await reading == whole[start:]
+
+
+@given(stories)
+async def test_whatever_is_appended_a_follower_gets_exactly_the_bytes(story):
+    await a_follower_gets_exactly_the_bytes(MemoryBlobs(), story)
+
+
+@settings(max_examples=40, deadline=None)
+@given(stories)
+async def test_whatever_is_appended_to_a_file_a_follower_gets_exactly_the_bytes(story):
+    with tempfile.TemporaryDirectory() as root:
+        store = DirectoryBlobs(Path(root), threads=2)
+        await a_follower_gets_exactly_the_bytes(store, story)
+        await store.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(stories)
+async def test_whoever_writes_in_another_process_a_follower_gets_exactly_the_bytes(story):
+    chunks, _, where, chunk_length = story
+    whole = b"".join(chunks)
+    start = round(len(whole) * where)
+    with tempfile.TemporaryDirectory() as root:
+        # A second store on one directory knows no more of the first than a process would.
+        store = DirectoryBlobs(Path(root), threads=2)
+        other = DirectoryBlobs(Path(root), threads=2, poll_seconds=0.001)
+        writer = await store.create("blob")
+        reading = asyncio.create_task(all_of(other, start, chunk_length))
+        for chunk in chunks:
+            await writer.append(writer.length, [chunk])
+        await writer.seal()
+        assert await reading == whole[start:]
+        await store.close()
+        await other.close()
