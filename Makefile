@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test env clean
+.PHONY: demo test bench env clean
 
 demo: $(STAMP)
 	@$(VENV)/bin/python scripts/demo.py
@@ -16,12 +16,17 @@ test: $(STAMP)
 	@scripts/system-packages
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check
 
+# How much memory the service and the client take; writes three times 4 GiB in the system's
+# directory for temporary files, or where TMPDIR says.
+bench: $(STAMP)
+	@$(VENV)/bin/python benchmarks/memory.py
+
 env: $(STAMP)
 
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "tailrace needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "building the environment in $(VENV) (about half a minute, once)"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install -qq --upgrade 'pip>=25.1'
 	@$(VENV)/bin/python -m pip install -qq --editable '.[speech]' --group dev
 	@touch $(STAMP)

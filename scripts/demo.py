@@ -92,7 +92,11 @@ def follow_upload(address: str, scratch: Path) -> None:
         with started(TAILRACE, "get", link, "-o", followed) as following:
             interrupted = started(TAILRACE, "get", link, "-o", cut, errors=subprocess.DEVNULL)
             with interrupted as cutting:
-                until("some of it has come", lambda: describe(link)["length"] > 2**20)
+                partial = ".cut.bin.*.part"
+                until(
+                    "some of it has landed",
+                    lambda: any(length_of(path) > 2**20 for path in scratch.glob(partial)),
+                )
                 cutting.send_signal(signal.SIGINT)
                 cutting.wait(PATIENCE_SECONDS)
             require(not cut.exists(), "a cut download left a file under its final name")

@@ -51,6 +51,8 @@ DOORS = {
         "follow",
     },
     "tailrace.client": {
+        "Cancellation",
+        "Cancelled",
         "DEFAULT_SERVICE",
         "Download",
         "Patience",

@@ -38,6 +38,8 @@ def test_what_is_given_comes_before_the_environment_and_that_before_the_default(
     [
         ("DATA", "/srv/files", "/srv/files"),
         ("URL", "https://example.com/share", "https://example.com/share"),
+        ("URL", "http://[::1]:8000", "http://[::1]:8000"),
+        ("URL", "none", None),
         ("DURABILITY", "crash", "crash"),
         ("KEEP_FILES", "00:10:00", timedelta(minutes=10)),
         ("KEEP_FILES", "7 days", timedelta(days=7)),
@@ -63,6 +65,11 @@ def test_variables_of_others_do_not_disturb(monkeypatch):
     ("given", "words"),
     [
         ({"nonsense": 1}, ["nonsense", "not permitted"]),
+        ({"url": "example.com"}, ["url: write it like https://example.com/share"]),
+        ({"url": "ftp://example.com"}, ["url: write it like"]),
+        ({"url": "https://"}, ["url: write it like"]),
+        ({"url": "https://example.com/?a=b"}, ["url: write it like"]),
+        ({"url": "https://[::1"}, ["url: "]),
         ({"durability": "hope"}, ["durability", "'power' or 'crash'"]),
         ({"keep_files": timedelta(0)}, ["keep_files", "greater than 0"]),
         ({"keep_files": "3600"}, ["keep_files", "such as 12:00:00, 7 days or P7D"]),

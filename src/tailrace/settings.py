@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -20,6 +21,14 @@ _GIB = 1024**3
 
 # What is longer is meant to be for ever, and soon lies past the year 9999.
 _CENTURY = timedelta(days=36525)
+
+
+def _checked_url(url: str) -> str:
+    parts = urlsplit(url)
+    is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not is_address or parts.query or parts.fragment:
+        raise ValueError("write it like https://example.com/share")
+    return url
 
 
 class Settings(BaseSettings):
@@ -35,7 +44,7 @@ class Settings(BaseSettings):
     catalogue: str | None = None
     """Where the knowledge of them rests, as an SQLAlchemy URL; by default SQLite in `data`."""
 
-    url: str | None = None
+    url: Annotated[str, AfterValidator(_checked_url)] | None = None
     """The public address that links begin with; by default the one a request came to."""
 
     durability: Literal["power", "crash"] = "power"
@@ -98,4 +107,4 @@ def settings(**given: object) -> Settings:
 def _message(error: ErrorDetails) -> str:
     if error["type"] == "time_delta_parsing":  # pydantic's own tells of the parser's insides
         return "Input should be a duration, such as 12:00:00, 7 days or P7D"
-    return error["msg"]
+    return error["msg"].removeprefix("Value error, ")

@@ -2,7 +2,14 @@ import argparse
 
 import pytest
 
-from tailrace.cli.options import add_service, add_timeout, service_address, service_key
+from tailrace.cli.options import (
+    add_service,
+    add_timeout,
+    key_for,
+    service_address,
+    service_key,
+)
+from tailrace.client.urls import Url
 
 
 def parsed(*words):
@@ -35,6 +42,28 @@ def test_an_empty_variable_is_none(monkeypatch):
     monkeypatch.setenv("TAILRACE_URL", "")
     monkeypatch.setenv("TAILRACE_KEY", "")
     assert (service_address(), service_key()) == ("http://127.0.0.1:8000", None)
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "key"),
+    [
+        ("http://service:81/file", None, "secret"),
+        ("http://service:81/file", "mine", "mine"),
+        ("http://other/file", "mine", "mine"),
+        ("http://other/file", None, None),
+        ("http://service/file", None, None),
+        ("https://service:81/file", None, None),
+    ],
+)
+def test_the_key_of_the_service_is_for_its_origin(monkeypatch, url, given, key):
+    monkeypatch.setenv("TAILRACE_URL", "http://service:81/mount")
+    monkeypatch.setenv("TAILRACE_KEY", "secret")
+    assert key_for(Url.parse(url), given) == key
+
+
+def test_without_a_key_the_address_does_not_matter(monkeypatch):
+    monkeypatch.setenv("TAILRACE_URL", "no address")
+    assert key_for(Url.parse("http://other/"), None) is None
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon", ""])

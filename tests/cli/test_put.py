@@ -99,3 +99,4 @@ def test_a_service_that_is_not_there_is_told(run, file):
     status, _, err = run("put", file, "--to", service.address)
     assert status == 1
     assert "no connection to 127.0.0.1" in err
+    assert "is the service at" in err

@@ -122,6 +122,20 @@ def test_progress_is_told_up_to_the_end(tmp_path, quick):
     assert [count for count, _ in told] == sorted(count for count, _ in told)
 
 
+def test_until_it_is_whole_nothing_has_its_name(tmp_path, quick):
+    seen = []
+
+    def look(count, total):
+        seen.append((count, (tmp_path / "file.bin").exists()))
+
+    with Hostile(cut(CONTENT, 5000, ETAG), honest(CONTENT, ETAG)) as server:
+        fetch(server, tmp_path, quick, progress=look)
+    *before, last = seen
+    assert (5000, False) in before
+    assert not any(exists for _, exists in before)
+    assert last == (len(CONTENT), True)
+
+
 # --- cuts ---------------------------------------------------------------------------------
 
 FULL = response("200 OK", [ETAG, ("Content-Length", str(len(CONTENT)))], CONTENT)
@@ -479,6 +493,27 @@ def test_runs_with_unique_names_go_side_by_side(tmp_path, quick):
         go_on.set()
         first.join(10)
     assert sorted(path.read_bytes() for path in tmp_path.iterdir()) == sorted([CONTENT, OTHER])
+
+
+def test_a_run_that_went_beside_another_leaves_nothing(tmp_path, quick):
+    reached, go_on = threading.Event(), threading.Event()
+
+    def slow(connection, request):
+        reached.set()
+        assert go_on.wait(10)
+        whole(CONTENT)(connection, request)
+
+    with Hostile(slow, cut(OTHER, 1000, ETAG), answer("404 Not Found")) as server:
+        first = threading.Thread(
+            target=fetch, args=(server, tmp_path, quick), kwargs={"unique": True}
+        )
+        first.start()
+        assert reached.wait(10)
+        with pytest.raises(Refused):
+            fetch(server, tmp_path, quick, unique=True)
+        go_on.set()
+        first.join(10)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [CONTENT]
 
 
 # --- names --------------------------------------------------------------------------------

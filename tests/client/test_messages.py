@@ -12,7 +12,9 @@ from tailrace.client.messages import framing, open_content, read_head, write_req
 from tailrace.client.moves import Framing
 from tailrace.errors import ConnectionLost, MalformedContent
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "responses.json").read_text())
+VECTORS = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "response_messages.json").read_text()
+)
 
 
 def stream_of(octets):

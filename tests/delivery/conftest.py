@@ -26,7 +26,13 @@ class Exchange:
             "asgi": {"version": "3.0", "spec_version": "2.4" if tells else "2.3"},
             "http_version": "1.1",
             "method": method,
+            "scheme": "http",
             "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "root_path": "",
+            "server": ("test", 80),
+            "client": ("test", 12345),
             "headers": [
                 (name.lower().encode("latin-1"), value.encode("latin-1"))
                 for name, value in fields
@@ -47,7 +53,8 @@ class Exchange:
 
     @property
     def fields(self):
-        assert len(dict(self.lines)) == len(self.lines), "a field was sent twice"
+        names = [name for name, _ in self.lines if name != "set-cookie"]
+        assert len(names) == len(set(names)), "a field was sent twice"
         return dict(self.lines)
 
     @property
@@ -61,6 +68,9 @@ class Exchange:
 
     def stall(self):
         self._moving.clear()
+
+    def go_on(self):
+        self._moving.set()
 
     async def begins(self):
         """Wait until the client has the head."""
@@ -135,8 +145,9 @@ class Exchange:
         return self
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def exchange():
+    """Make an exchange."""
     return Exchange
 
 
@@ -162,6 +173,18 @@ def open_files(tmp_path):
         return [name for name in names if name.startswith(str(tmp_path))]
 
     return open_files
+
+
+@pytest.fixture
+def closed(open_files):
+    """Wait until no file is open: the last read of one may still be under way in a thread."""
+
+    async def closed():
+        async with asyncio.timeout(10):
+            while open_files():  # noqa: ASYNC110  # nobody tells of it
+                await asyncio.sleep(0.001)
+
+    return closed
 
 
 @pytest.fixture(autouse=True)

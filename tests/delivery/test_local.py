@@ -56,12 +56,6 @@ def gated(monkeypatch):
     return gated
 
 
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # nobody tells of a file that is closed
-            await asyncio.sleep(0.001)
-
-
 # --- reading ------------------------------------------------------------------------------
 
 
@@ -121,12 +115,12 @@ async def test_a_disk_that_fails_is_an_error_without_the_path(path, monkeypatch)
     assert str(raised.value) == "the file cannot be read: Input/output error"
 
 
-async def test_a_file_replaced_under_its_name_is_read_as_it_was(path, open_files):
+async def test_a_file_replaced_under_its_name_is_read_as_it_was(path, closed):
     async with open_file(path) as file:
         path.with_name("new").write_bytes(b"something else")
         path.with_name("new").replace(path)
         assert await file.read(Span(0, file.status.length)) == b"0123456789"
-    await until(lambda: not open_files())  # its bytes are freed in a thread
+    await closed()  # its bytes are freed in a thread
 
 
 async def test_a_file_is_closed_at_the_end_of_its_context(path, open_files):
@@ -227,7 +221,9 @@ async def test_a_fifo_that_takes_the_place_of_a_file_is_refused_at_once(path, mo
 # --- who leaves ---------------------------------------------------------------------------
 
 
-async def test_who_leaves_while_a_file_is_opened_leaves_no_file_open(path, gated, open_files):
+async def test_who_leaves_while_a_file_is_opened_leaves_no_file_open(
+    path, gated, open_files, closed
+):
     gate = gated("fstat")
 
     async def run():
@@ -241,11 +237,11 @@ async def test_who_leaves_while_a_file_is_opened_leaves_no_file_open(path, gated
         await task  # at once, though the file system has not answered
     assert open_files() == [str(path)]
     gate.open()
-    await until(lambda: not open_files())
+    await closed()
 
 
 async def test_who_leaves_while_bytes_are_read_closes_the_file_after_the_read(
-    path, gated, open_files
+    path, gated, open_files, closed
 ):
     path.write_bytes(bytes(LARGE))
     gate = gated("pread")
@@ -261,7 +257,7 @@ async def test_who_leaves_while_bytes_are_read_closes_the_file_after_the_read(
         await task
     assert open_files() == [str(path)], "another file could get its number while it is read"
     gate.open()
-    await until(lambda: not open_files())
+    await closed()
 
 
 async def test_a_read_that_had_to_wait_for_its_turn_leaves_no_file_open(

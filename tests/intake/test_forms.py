@@ -6,7 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.catalogue import FileState
@@ -99,6 +99,7 @@ written_parts = st.lists(st.tuples(names, st.none() | names, near_boundaries), m
 
 
 @given(written_parts, st.data())
+@settings(deadline=None)
 def test_what_is_written_as_a_form_is_read_again_however_it_is_cut(written, data):
     delimiter = b"\r\n--" + BOUNDARY.encode()
     written = [part for part in written if delimiter not in b"\r\n" + part[2] + b"\r\n"]
@@ -142,6 +143,17 @@ async def test_content_comes_before_its_part_has_ended():
         if part.name == "f":
             assert (await anext(part.content)).startswith(b"one")
             break
+
+
+async def test_a_part_that_is_not_read_out_is_closed_with_the_form():
+    vector = SOUND[0]
+    chunks = bytewise(octets(vector["content"]))
+    async with aclosing(
+        forms.parts(source(*chunks), vector["content_type"], limit=LIMIT)
+    ) as parts:
+        part = await anext(parts)
+        await anext(part.content)
+    assert part.content.ag_frame is None  # and not left to a task of the garbage collector
 
 
 async def test_a_failure_of_the_source_is_raised_as_it_is():

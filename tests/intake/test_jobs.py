@@ -181,7 +181,7 @@ async def test_a_full_store_ends_a_run_and_closes_its_producer(room):
     await room.check()
 
 
-async def test_a_file_that_cannot_be_given_up_does_not_end_the_runs_beside_it(any_room):
+async def test_a_file_that_cannot_be_given_up_does_not_end_the_runs_beside_it(any_room, caplog):
     endless = Endless()
     async with Jobs(any_room.files, at_once=2) as jobs:
         beside = await jobs.start(endless.producer, {})
@@ -189,6 +189,7 @@ async def test_a_file_that_cannot_be_given_up_does_not_end_the_runs_beside_it(an
         any_room.break_catalogue()
         job = await jobs.start(failing, {})
         await ended(any_room, jobs, job)
+        assert f"file {job.file.record.id} could not be given up" in caplog.text
         any_room.repair_catalogue()
         assert jobs.find(beside.file.record.id) is beside
         sealed = await ended(any_room, jobs, await jobs.start(lines, {}))

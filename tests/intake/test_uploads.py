@@ -4,7 +4,7 @@ import asyncio
 import base64
 import dataclasses
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -31,6 +31,7 @@ from tailrace.protocol.uploads import Append, Create
 
 pytestmark = pytest.mark.anyio
 
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 WHOLE = b"abcdefgh"
 
@@ -531,6 +532,27 @@ async def test_it_is_kept_from_its_last_byte_on(room, in_creation, breaks_off):
     [(_, upload)] = await room.catalogue.growing_files()
     assert upload.expires_at == room.clock.now + keep
     await room.check()
+
+
+async def test_it_is_kept_from_its_last_byte_on_whenever_it_is_cancelled(
+    room, cancelled_at_every_step
+):
+    async def late():
+        yield b"abc"
+        await asyncio.sleep(0)
+        room.clock.advance(SECOND)
+        yield b"def"
+
+    async def attempt():
+        await room.uploads.create(beginning(), late())
+
+    async def check():
+        for file, upload in await room.catalogue.growing_files():
+            if (await room.store.status(file.blob)).length == 6:
+                assert upload.expires_at == room.clock.now + room.settings.keep_uploads
+            await room.catalogue.end_file(file.id, reason="the test is over", at=NOON)
+
+    await cancelled_at_every_step(attempt, check)
 
 
 # --- whatever fails -------------------------------------------------------------------------

@@ -89,6 +89,8 @@ async def add_link(service: Service, request: Request) -> Response:
     expires_at = terms.expires_at or file.expires_at
     if terms.expires_in is not None:
         expires_at = service.now() + timedelta(seconds=terms.expires_in)
+    if expires_at is not None and expires_at <= service.now():
+        raise InvalidArguments([{"field": "expires_at", "detail": "that is over already"}])
     link = service.links.make(file.id, expires_at)
     await service.catalogue.add_link(link)
     addresses = _addresses(service, request, f"/files/{file.id}/links")

@@ -17,6 +17,7 @@ from tailrace.errors import (
 )
 from tailrace.intake import forms
 from tailrace.protocol.fields import Fields
+from tailrace.protocol.uploads.metadata import read_content_length
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -52,10 +53,11 @@ async def small_content(request: Request, limit: int) -> bytes:
 
     Raises:
         LengthExceeded: it is over the limit; told at once where the length was declared.
+        MalformedField: the declared length is none.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise LengthExceeded(limit, int(declared))
+    declared = read_content_length(fields_of(request))
+    if declared is not None and declared > limit:
+        raise LengthExceeded(limit, declared)
     collected = bytearray()
     async for chunk in content(request.receive):
         collected += chunk

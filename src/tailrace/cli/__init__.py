@@ -10,11 +10,13 @@ on a line; everything else goes to standard error.
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from tailrace import __version__
 from tailrace.cli.outcomes import FAILED, INTERRUPTED, WRONG_USE
@@ -73,8 +75,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _import(name: str) -> Any:
+    # What imports make is there to stay: to look through it for garbage, again and again
+    # and once more at exit, takes a tenth of the time of a small download.
+    gc.disable()
+    try:
+        return import_module(f"{__name__}.{name}")
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def _run(name: str, words: Sequence[str]) -> int:
-    command = import_module(f"{__name__}.{name}")
+    command = _import(name)
     parser = argparse.ArgumentParser(
         prog=f"tailrace {name}",
         description=command.SUMMARY,

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from tailrace.cli.options import add_timeout, service_address, service_key
+from tailrace.cli.options import add_timeout, key_for
 from tailrace.cli.outcomes import each
 from tailrace.cli.terminal import progress_bar, terminable
 from tailrace.client.connections import Timeouts
@@ -49,12 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"several files cannot go to {arguments.output!r}; give a directory that exists"
         )
-    service = Url.parse(service_address())
 
     def get(text: str) -> None:
-        url, key = urls[text], arguments.key
-        if key is None and url.origin == service.origin:
-            key = service_key()
+        url = urls[text]
         with progress_bar(url.last_segment or text) as progress:
             done = download(
                 text,
@@ -62,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
                 unique=arguments.unique,
                 force=arguments.force,
                 sha256=arguments.sha256,
-                key=key,
+                key=key_for(url, arguments.key),
                 progress=progress,
                 timeouts=Timeouts(stall_seconds=arguments.timeout),
             )

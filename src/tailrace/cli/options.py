@@ -6,7 +6,7 @@ import argparse
 import os
 
 from tailrace.client.connections import Timeouts
-from tailrace.client.urls import DEFAULT_SERVICE
+from tailrace.client.urls import DEFAULT_SERVICE, Url
 
 
 def add_service(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,14 @@ def service_address() -> str:
 
 def service_key() -> str | None:
     return os.environ.get("TAILRACE_KEY") or None
+
+
+def key_for(url: Url, given: str | None) -> str | None:
+    """Return the key to send to a URL: the given one, else that of the service to itself."""
+    key = service_key()
+    if given is not None or key is None:
+        return given
+    return key if Url.parse(service_address()).origin == url.origin else None
 
 
 def _seconds(text: str) -> float:

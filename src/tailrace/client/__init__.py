@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tailrace.client.background import adownload
+    from tailrace.client.cancellation import Cancellation, Cancelled
     from tailrace.client.connections import Timeouts
     from tailrace.client.downloads import Download, Progress, download
     from tailrace.client.moves import Patience
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_SERVICE",
+    "Cancellation",
+    "Cancelled",
     "Download",
     "Patience",
     "Progress",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Cancellation": "cancellation",
+    "Cancelled": "cancellation",
     "DEFAULT_SERVICE": "urls",
     "Download": "downloads",
     "Patience": "moves",

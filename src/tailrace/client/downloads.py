@@ -93,8 +93,10 @@ def download(
     the next call with the same URL builds upon. `sha256` (hexadecimal) proves the whole, as
     does a Repr-Digest of the server. `key` is sent as a bearer token to the origin of the
     URL and to no other. `progress` must be quick, for it is called for each piece.
+    `cancellation` lets another thread stop it.
 
     Raises:
+        Cancelled: another thread has stopped it.
         ConfigurationError: an argument cannot be used.
         UnsafeTarget: the final name is taken, or nothing may be written there.
         TransferError: it did not come whole; the message says where it stands.
@@ -140,6 +142,7 @@ class _Run:
         self._transport = Transport(timeouts, cancellation)
         if destination.name is not None:
             refuse_taken(destination.directory / destination.name, force=force)
+        self._keep = True
         self._partial = self._open_partial()
         self._suggested_name = self._partial.name
         self._plan = Plan(wanted=wanted, held=self._partial.held, patience=patience)
@@ -147,7 +150,6 @@ class _Run:
         self._response: Response | None = None
         self._digest: FollowingDigest | None = None
         self._next_record = _FIRST_RECORD
-        self._keep = True
         self._download: Download | None = None
 
     def execute(self) -> Download:
@@ -195,7 +197,7 @@ class _Run:
             case Finish():
                 self._publish(action)
             case Fail(error, keep):
-                self._keep = keep
+                self._keep = self._keep and keep
                 raise error
             case _:
                 assert_never(action)
@@ -209,8 +211,10 @@ class _Run:
                 return Partial(directory, label if attempt == 1 else f"{label}.{attempt}", url)
             except Busy:
                 # Runs with unique names never meet at the end, so they may go side by side.
+                # No later run would look for what this one leaves.
                 if not self._destination.is_unique:
                     raise
+                self._keep = False
         raise Busy(f"a thousand runs are downloading this URL to {directory}")
 
     def _ask(self, ask: Ask) -> Iterator[Event]:

@@ -13,8 +13,8 @@ The plan does nothing itself: it is told what happened (events) and answers what
 (actions), without clock, disk or socket. So this one file answers for the rule that a
 download is right or loud: for any sequence of cuts, changes and lies the file equals what
 the server has, or `Fail` is the last action, and before `Finish` nothing has the final name.
-Two things rest on the server's word: that a strong entity tag stands for the same bytes,
-and, where a digest is offered or wanted, not even that.
+One thing rests on the server's word, that a strong entity tag stands for the same bytes;
+where a digest is offered or wanted, not even that.
 """
 
 from __future__ import annotations

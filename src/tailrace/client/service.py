@@ -10,7 +10,7 @@ from urllib.parse import quote
 from tailrace.client.cancellation import Cancellation
 from tailrace.client.connections import Connection, FieldLines, Response, Timeouts
 from tailrace.client.heads import describe
-from tailrace.client.transport import Authorization, Transport
+from tailrace.client.transport import Authorization, Transport, Unreachable
 from tailrace.client.urls import Url
 from tailrace.errors import TransferError
 
@@ -30,12 +30,16 @@ class Service:
         """Send the head of a request; the connection is to be closed.
 
         Raises:
-            ConnectionLost: it could not be sent.
+            Unreachable: no connection could be made.
+            ConnectionLost: it was cut.
         """
         more = [("Accept", "application/json"), ("Connection", "close")]
         if self._authorization is not None and self._authorization.origin == url.origin:
             more.append(("Authorization", self._authorization.value))
-        connection = self._transport.connect(url.origin)
+        try:
+            connection = self._transport.connect(url.origin)
+        except Unreachable as exc:
+            raise Unreachable(f"{exc}; is the service at {self.url} running?") from exc
         try:
             connection.send_head(method, url, (*more, *fields))
         except BaseException:

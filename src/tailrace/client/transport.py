@@ -155,13 +155,19 @@ class Transport:
         if self._context is None:
             self._context = ssl.create_default_context()
             self._context.set_alpn_protocols(["http/1.1"])
+        secured = self._context.wrap_socket(
+            sock, server_hostname=host, do_handshake_on_connect=False
+        )
         try:
-            secured = self._context.wrap_socket(sock, server_hostname=host)
-        except ssl.SSLCertVerificationError as exc:
-            raise TransferError(
-                f"the certificate of {host} cannot be trusted: {exc.verify_message}"
-            ) from exc
-        self._cancellation.watch(secured)
+            self._cancellation.watch(secured)
+            secured.do_handshake()
+        except BaseException as exc:
+            secured.close()
+            if isinstance(exc, ssl.SSLCertVerificationError):
+                raise TransferError(
+                    f"the certificate of {host} cannot be trusted: {exc.verify_message}"
+                ) from exc
+            raise
         return secured
 
 

@@ -132,6 +132,16 @@ def test_name_and_type_can_follow_from_the_arguments():
     assert export.media_type_of(arguments) == "text/csv;header=absent"
 
 
+@pytest.mark.parametrize("kind", ["", "plain\r\nSet-Cookie: a=b", "plain; x", "é"])
+def test_a_media_type_that_is_none_is_not_told_of_a_run_either(kind):
+    @producer(media_type=lambda arguments: f"text/{arguments['kind']}")
+    def export(kind: str):
+        yield b""
+
+    with pytest.raises(ValueError, match="the producer export: "):
+        export.media_type_of(export.validate({"kind": kind}))
+
+
 def test_the_type_follows_from_the_name():
     @producer(name="a.csv")
     def fixed():

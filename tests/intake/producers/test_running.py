@@ -7,7 +7,7 @@ import logging
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import ProducerError
@@ -31,9 +31,10 @@ def generated(kind, items, failure=None, ended=None):
                 ended.set()
 
     async def run_async():
-        for item in run():
-            await asyncio.sleep(0)
-            yield item
+        with contextlib.closing(run()) as items:
+            for item in items:
+                await asyncio.sleep(0)
+                yield item
 
     return run() if kind == "sync" else run_async()
 
@@ -96,6 +97,7 @@ json_values = st.recursive(
 
 
 @given(st.lists(json_values, max_size=5))
+@settings(deadline=None)
 def test_every_json_value_is_one_line_that_can_be_read_again(values):
     chunks = asyncio.run(collected(generated("sync", values)))
     assert [json.loads(line) for line in b"".join(chunks).splitlines()] == values
@@ -261,6 +263,14 @@ async def test_a_thread_that_is_not_wanted_any_more_stops_at_its_next_yield(is_b
     may_go_on.set()
     await happened(ended)
     assert len(made) <= 1 if not is_behind else len(made) <= 2 * AHEAD_CHUNKS
+
+
+async def test_an_async_producer_that_is_not_wanted_any_more_is_closed_at_once():
+    ended = threading.Event()
+    run = generated("async", [b"x", b"y"], ended=ended)
+    async with contextlib.aclosing(content_of(run)) as content:
+        assert await anext(content) == b"x"
+    assert ended.is_set()
 
 
 @KINDS

@@ -71,7 +71,16 @@ class Producer(Generic[Parameters, Yielded]):
         }
 
     def media_type_of(self, arguments: Mapping[str, Any]) -> str:
-        return _told(self.media_type, arguments)
+        """Return the media type of the file that such a run makes.
+
+        Raises:
+            ValueError: the producer tells what is none, such as one with a line end in it.
+        """
+        told = _told(self.media_type, arguments)
+        try:
+            return parse_media_type(told).to_field()
+        except MalformedField as exc:
+            raise ValueError(f"the producer {self.name}: {exc}") from exc
 
     def file_name_of(self, arguments: Mapping[str, Any]) -> str:
         return _told(self.file_name, arguments)

@@ -1,0 +1,234 @@
+"""One request and its response: the messages of an application become octets.
+
+    start ──► head held ──► content ──► complete
+
+A head is held until the content begins, so that both leave in one packet, and an application
+that fails in between can still be answered by a 500; but no longer than this turn of the event
+loop: a client may be waiting for the head while the content is being made.
+
+What `send` promises beyond ASGI:
+
+- It returns when the kernel has the octets, not when they are buffered here.
+- When the client has left it returns, as uvicorn does, and the application goes on to its own
+  end: the clean-up that stands behind a `send` runs. It raises an OSError, as ASGI asks since
+  2.4, only for the messages of an application that knows this server:
+  `http.response.zerocopysend`, and `http.response.pathsend` with an `offset` or a `count`. A
+  file that was sent in part is then not taken for a delivery.
+- When a file cannot be read, or is shorter than was promised, it raises StorageUnavailable.
+  The connection is cut, unless the head is still held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
+
+from tailrace.server import cache, files, framing
+from tailrace.server.framing import Framing, ResponseHead
+from tailrace.server.sending import LEFT, Outlet
+from tailrace.server.transfer import Disconnected
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+
+Message = Mapping[str, Any]
+
+_START = "http.response.start"
+_BODY = "http.response.body"
+_ZERO_COPY_SEND = "http.response.zerocopysend"
+_PATH_SEND = "http.response.pathsend"
+
+# Up to this length a file is read and leaves with the head in one call.
+_SMALL_BYTES = 64 * 1024
+
+
+class Exchange:
+    """Stands between uvicorn and the application for one request, itself an application.
+
+    `cycle` is uvicorn's part of it: who is connected, what is logged, what comes next.
+    """
+
+    def __init__(
+        self, app: ASGI3Application, cycle: RequestResponseCycle, outlet: Outlet
+    ) -> None:
+        self._app = app
+        self._cycle = cycle
+        self._outlet = outlet
+        self._head: ResponseHead | None = None
+        self._flushing: asyncio.Handle | None = None
+        self._left: int | None = None  # of the Content-Length, if there is one
+        self._is_sending = False
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        if scope["type"] == "http":
+            # Of uvicorn's own, if it gets some, none would be understood below.
+            scope["extensions"] = _offered(self._outlet)
+        try:
+            return await self._app(scope, receive, self.send)
+        except Disconnected:  # told by us, so not an error to be logged (ASGI 2.4)
+            self._cycle.disconnected = True
+        finally:
+            self._leave()
+
+    async def send(self, message: Message) -> None:
+        """Take a message from the application; see the module's text for its promises."""
+        kind = message["type"]
+        if self._cycle.disconnected or self._outlet.is_lost:
+            if _tells(message):
+                raise Disconnected(LEFT)
+            # Who watches for the disconnect must have a turn, or an application that never
+            # waits for anything else would go on for ever.
+            await asyncio.sleep(0)
+        elif kind == _START:
+            self._start(message)
+        else:
+            await self._send_content(kind, message)
+
+    def _start(self, message: Message) -> None:
+        cycle = self._cycle
+        if self._head is not None:
+            raise RuntimeError(f"Unexpected ASGI message '{_START}', a response has begun.")
+        cycle.waiting_for_100_continue = False
+        self._head = head = framing.response_head(
+            message["status"],
+            [*cycle.default_headers, *message.get("headers", ())],
+            method=cycle.scope["method"],
+            http_version=cycle.scope["http_version"],
+            keep_alive=cycle.keep_alive,
+        )
+        self._left = head.content_length
+        self._flushing = asyncio.get_running_loop().call_soon(self._flush)
+
+    async def _send_content(self, kind: str, message: Message) -> None:
+        if self._head is None or self._flushing is None:
+            raise RuntimeError(f"Expected ASGI message '{_START}', but got '{kind}'.")
+        if self._cycle.response_complete:
+            raise RuntimeError(f"Unexpected ASGI message '{kind}', the response is complete.")
+        if self._is_sending:
+            raise RuntimeError(f"Unexpected ASGI message '{kind}' while another is sent.")
+        self._flushing.cancel()  # it leaves now, or stays here if this message is wrong
+        self._is_sending = True
+        try:
+            if kind == _BODY:
+                is_last = not message.get("more_body", False)
+                await self._send_octets(message.get("body", b""), is_last)
+            elif kind in (_ZERO_COPY_SEND, _PATH_SEND) and self._outlet.takes_files:
+                is_last = kind == _PATH_SEND or not message.get("more_body", False)
+                await self._send_file(message, is_last)
+            else:
+                raise RuntimeError(f"Unexpected ASGI message '{kind}'.")
+        except Disconnected:
+            if _tells(message):
+                raise
+            return
+        finally:
+            self._is_sending = False
+        if is_last:
+            self._complete()
+
+    async def _send_octets(self, content: bytes, is_last: bool) -> None:
+        head = self._present_head
+        if head.framing is Framing.NONE:
+            content = b""
+        self._account(len(content), is_last)
+        before, after = framing.around(head.framing, len(content), is_last=is_last)
+        self._outlet.write((self._take_head(), before, content, after))
+        await self._outlet.drained()
+
+    async def _send_file(self, message: Message, is_last: bool) -> None:
+        head = self._present_head
+        if head.framing is Framing.NONE:
+            await self._send_octets(b"", is_last)
+            return
+        with files.opened(message, self._left) as (descriptor, span):
+            self._account(span.length, is_last)
+            before, after = framing.around(head.framing, span.length, is_last=is_last)
+            content = None
+            if span.length <= _SMALL_BYTES:
+                content = cache.read_resident(descriptor, span.start, span.stop)
+            before = self._take_head() + before
+            if content is not None:
+                self._outlet.write((before, content, after))
+                await self._outlet.drained()
+            else:
+                await self._outlet.send_file(before, descriptor, span, after)
+
+    def _account(self, length: int, is_last: bool) -> None:
+        """Check content against the Content-Length, before any of it is sent."""
+        if self._left is None:
+            return
+        if length > self._left:
+            raise RuntimeError("Response content longer than Content-Length")
+        if is_last and length < self._left:
+            raise RuntimeError("Response content shorter than Content-Length")
+        self._left -= length
+
+    @property
+    def _present_head(self) -> ResponseHead:
+        assert self._head is not None
+        return self._head
+
+    def _take_head(self) -> bytes:
+        """Return the head if it is still held; from here on it counts as sent."""
+        cycle = self._cycle
+        if cycle.response_started:
+            return b""
+        head = self._present_head
+        cycle.response_started = True
+        cycle.keep_alive = cycle.keep_alive and head.keep_alive
+        if cycle.access_log:
+            cycle.access_logger.info(
+                '%s - "%s %s HTTP/%s" %d',
+                get_client_addr(cycle.scope),
+                cycle.scope["method"],
+                get_path_with_query_string(cycle.scope),
+                cycle.scope["http_version"],
+                head.status,
+            )
+        return head.octets
+
+    def _flush(self) -> None:
+        if not self._cycle.disconnected:
+            self._outlet.write((self._take_head(),))
+
+    def _complete(self) -> None:
+        cycle = self._cycle
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self._outlet.close(in_stages=cycle.more_body)
+        cycle.on_response()
+
+    def _leave(self) -> None:
+        """Leave to uvicorn what the application has not completed: it answers, or closes."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+        cycle = self._cycle
+        if self._head is not None and cycle.response_started and not cycle.response_complete:
+            # Where the end of the connection is the end of the content, a part of it must not
+            # look like the whole.
+            self._outlet.cut(
+                "the response was not completed",
+                reset=self._head.framing is Framing.CLOSE,
+            )
+
+
+def _offered(outlet: Outlet) -> dict[str, dict[object, object]]:
+    if not outlet.takes_files:
+        return {}
+    # The keys tell which further ones a message may have: those are not in the standard.
+    return {_ZERO_COPY_SEND: {}, _PATH_SEND: {"offset": True, "count": True}}
+
+
+def _tells(message: Message) -> bool:
+    """Tell whether an application that sends this expects to be told of a disconnect."""
+    kind = message["type"]
+    return kind == _ZERO_COPY_SEND or (
+        kind == _PATH_SEND and ("offset" in message or "count" in message)
+    )

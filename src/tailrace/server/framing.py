@@ -1,0 +1,141 @@
+"""The head of a response, and how its content is delimited (RFC 9112 §6)."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import http
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+FieldLines = Iterable[tuple[bytes, bytes]]
+
+
+class Framing(enum.Enum):
+    """How the other side knows where the content ends (RFC 9112 §6.3)."""
+
+    NONE = "none"
+    """There is no content, whatever the fields say: HEAD, 1xx, 204, 304."""
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"
+    """By the end of the connection, for HTTP/1.0."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """A status line and fields, ready to be sent."""
+
+    status: int
+    octets: bytes
+    framing: Framing
+    content_length: int | None
+    """Where the framing is `LENGTH`."""
+    keep_alive: bool
+
+
+def response_head(
+    status: int, fields: FieldLines, *, method: str, http_version: str, keep_alive: bool
+) -> ResponseHead:
+    """Write a head; `Transfer-Encoding` and `Connection: close` are added where needed.
+
+    Raises:
+        RuntimeError: a field that must not be sent.
+    """
+    lines = [_status_line(status)]
+    content_length = None
+    is_chunked = False
+    says_close = False
+    for name, value in fields:
+        name = _field_name(name)
+        if _NOT_IN_VALUES.search(value):
+            raise RuntimeError("Invalid HTTP header value.")
+        if name == b"transfer-encoding":
+            if value.lower() != b"chunked":
+                raise RuntimeError("The only transfer coding that is sent is chunked.")
+            is_chunked = True
+            continue  # written below
+        if name == b"content-length":
+            if not value.isdigit():
+                raise RuntimeError("Invalid Content-Length.")
+            content_length = int(value)
+        elif name == b"connection":
+            says_close = says_close or _names_close(value)
+        lines += (name, b": ", value, b"\r\n")
+    if is_chunked and content_length is not None:
+        raise RuntimeError("Content-Length and Transfer-Encoding exclude each other.")
+
+    framing = _framing(status, method, http_version, content_length)
+    keep_alive = keep_alive and not says_close and framing is not Framing.CLOSE
+    if framing is Framing.CHUNKED:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    if not keep_alive and not says_close:
+        lines.append(b"connection: close\r\n")
+    lines.append(b"\r\n")
+    return ResponseHead(
+        status=status,
+        octets=b"".join(lines),
+        framing=framing,
+        content_length=content_length if framing is Framing.LENGTH else None,
+        keep_alive=keep_alive,
+    )
+
+
+def _framing(
+    status: int, method: str, http_version: str, content_length: int | None
+) -> Framing:
+    if method == "HEAD" or status < 200 or status in (204, 304):
+        return Framing.NONE
+    if content_length is not None:
+        return Framing.LENGTH
+    # RFC 9112 §6.1: no Transfer-Encoding to a client of HTTP/1.0.
+    return Framing.CLOSE if http_version == "1.0" else Framing.CHUNKED
+
+
+def around(framing: Framing, length: int, *, is_last: bool) -> tuple[bytes, bytes]:
+    """Return what goes before and after `length` bytes of content (RFC 9112 §7.1)."""
+    match framing:
+        case Framing.CHUNKED:
+            last = b"0\r\n\r\n" if is_last else b""
+            return (b"%x\r\n" % length, b"\r\n" + last) if length else (b"", last)
+        case Framing.NONE | Framing.LENGTH | Framing.CLOSE:
+            return b"", b""
+        case _:
+            assert_never(framing)
+
+
+def refusal(status: int, reason: str, fields: FieldLines, *, method: str) -> bytes:
+    """Write a whole response, after which the connection is closed."""
+    content = reason.encode("ascii")
+    described = (
+        *fields,
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(content)),
+    )
+    head = response_head(status, described, method=method, http_version="1.1", keep_alive=False)
+    return head.octets if head.framing is Framing.NONE else head.octets + content
+
+
+@functools.lru_cache(maxsize=None)
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = http.HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii")
+
+
+@functools.lru_cache(maxsize=512)
+def _field_name(name: bytes) -> bytes:
+    if _TOKEN.fullmatch(name) is None:
+        raise RuntimeError("Invalid HTTP header name.")
+    return name.lower()
+
+
+def _names_close(value: bytes) -> bool:
+    return b"close" in (option.strip(b" \t").lower() for option in value.split(b","))

@@ -1,0 +1,252 @@
+"""The protocol class for uvicorn: `uvicorn --http tailrace.server:Protocol app:app`.
+
+uvicorn's own class accepts, parses, builds the scope, runs the application and keeps the
+connection alive. What is added here:
+
+- Each request runs inside an `Exchange`, which offers `http.response.zerocopysend` and
+  `http.response.pathsend`.
+- Heads are checked before the application sees them, and everything a client could prolong
+  for ever has a limit (`Limits`).
+
+A request's phases, and the deadline of each:
+
+    IDLE ──first octet──► HEAD ──its end──► CONTENT ──its end──► IDLE
+    keep-alive (uvicorn)  head_seconds      content_stall_seconds
+
+The parser is httptools': h11 has the same rules in Python, at several times the cost for each
+request, and zttp is not yet a dependency of uvicorn's default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from tailrace.server import framing, limits
+from tailrace.server.exchange import Exchange
+from tailrace.server.limits import Limits, Refusal
+from tailrace.server.sending import Outlet
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+
+class _Phase(enum.Enum):
+    IDLE = "between requests"
+    HEAD = "in a head"
+    CONTENT = "in a request's content"
+
+
+class _Refused(Exception):
+    """Stops the parser, from within its callbacks."""
+
+
+class Protocol(HttpToolsProtocol):
+    """Serves any ASGI application; to change a limit, derive a class with other `limits`."""
+
+    limits: ClassVar[Limits] = Limits()
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._outlet: Outlet = None  # type: ignore[assignment]  # made with the connection
+        self._answering: RequestResponseCycle | None = None
+        self._phase = _Phase.IDLE
+        self._deadline: asyncio.TimerHandle | None = None
+        self._without_progress = 0  # octets of a head, or of a framing, since its last step
+        self._content_at = 0.0
+        self._refusal: Refusal | None = None
+        self._is_deaf = False
+
+    # --- the connection -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._outlet = Outlet(
+            self.loop, transport, self.flow, self.limits, is_tls=self.scheme == "https"
+        )
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        self._outlet.connection_lost()
+        super().connection_lost(exc)
+        # uvicorn tells the request that came last, which may only be waiting for its turn.
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_deaf or self._outlet.is_closing_in_stages:
+            return
+        self._without_progress += len(data)
+        super().data_received(data)
+        if not self._is_deaf:
+            self._watch()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._disarm()
+        self._is_deaf = True
+        self.transport.set_write_buffer_limits()
+        super().handle_websocket_upgrade()
+
+    # --- what the parser tells ------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = _Phase.HEAD
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # uvicorn would add trailer fields to those of the head, behind the back of whoever has
+        # checked them (RFC 9110 §6.5.1).
+        if self._phase is _Phase.HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._refusal = self._evaluate_head()
+        if self._refusal is not None:
+            raise _Refused
+        before = self.cycle
+        super().on_headers_complete()
+        self._disarm()
+        self._without_progress = 0
+        self._phase = _Phase.CONTENT
+        if self.parser.should_upgrade() and self.cycle is not before:
+            # An upgrade that uvicorn does not do. httptools has thrown away what came behind
+            # the head, so nothing that follows can be made sense of.
+            self.cycle.keep_alive = False
+            self._is_deaf = True
+
+    def on_body(self, body: bytes) -> None:
+        self._without_progress = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._disarm()
+        self._without_progress = 0
+        self._phase = _Phase.IDLE
+        super().on_message_complete()
+
+    # --- requests and their responses -----------------------------------------------------
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, Exchange(app, cycle, self._outlet))
+
+    def on_response_complete(self) -> None:
+        self._answering = None
+        super().on_response_complete()  # which starts the next one, if there is one
+        if self._refusal is not None and self._answering is None:
+            self._send_refusal(self._refusal)
+
+    # --- refusals -------------------------------------------------------------------------
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse the request in which the parser was stopped, or met what it cannot read."""
+        self._refuse(self._refusal or limits.MALFORMED)
+
+    def _evaluate_head(self) -> Refusal | None:
+        if len(self.pipeline) >= self.limits.pipelined_requests:
+            return limits.TOO_MANY_REQUESTS
+        if self.parser.should_upgrade() and limits.has_content(self.headers):
+            return limits.UPGRADE_WITH_CONTENT
+        return limits.evaluate_head(
+            self.parser.get_http_version(), self.url, self.headers, self.limits
+        )
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer in place of the application, after the responses that come before."""
+        self._disarm()
+        self._is_deaf = True
+        self._refusal = refusal
+        if self._phase is _Phase.CONTENT and not self._take_back(self.cycle):
+            self._outlet.cut(refusal.reason)
+        elif self._answering is None:
+            self._send_refusal(refusal)
+
+    def _take_back(self, cycle: RequestResponseCycle) -> bool:
+        """Take a request from the application, if nothing has been answered yet."""
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            return True
+        if cycle.response_started:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        self._answering = None
+        return True
+
+    def _send_refusal(self, refusal: Refusal) -> None:
+        if self.transport.is_closing():
+            return
+        octets = framing.refusal(
+            refusal.status,
+            refusal.reason,
+            self.server_state.default_headers,
+            method=self.parser.get_method().decode("ascii"),
+        )
+        self._outlet.write([octets])
+        self._outlet.close(in_stages=True)
+
+    # --- deadlines ------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """See that the phase the octets have led to has its limits."""
+        if self._phase is _Phase.IDLE:
+            return
+        if self._without_progress > self.limits.head_bytes:
+            self._refuse(self._too_much())
+        elif self._phase is _Phase.HEAD:
+            if len(self.url) > self.limits.target_bytes:
+                self._refuse(limits.TARGET_TOO_LONG)
+            elif self._deadline is None:
+                self._await_head()
+        else:
+            self._content_at = self.loop.time()
+            if self._deadline is None:
+                self._await_content(self.limits.content_stall_seconds)
+
+    def _too_much(self) -> Refusal:
+        if self._phase is _Phase.CONTENT:  # chunk extensions, or trailer fields
+            return limits.MALFORMED
+        return limits.HEAD_TOO_LARGE if self.headers else limits.TARGET_TOO_LONG
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(self.limits.head_seconds, self._head_overdue)
+
+    def _head_overdue(self) -> None:
+        if self._answering is not None:  # a part of the next request; it can wait
+            self._await_head()
+        elif self._phase is _Phase.IDLE:
+            self.transport.close()
+        else:
+            self._refuse(limits.TOO_SLOW)
+
+    def _await_content(self, seconds: float) -> None:
+        self._deadline = self.loop.call_later(seconds, self._content_overdue)
+
+    def _content_overdue(self) -> None:
+        limit = self.limits.content_stall_seconds
+        is_ours_to_go_on = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        silent_for = self.loop.time() - self._content_at
+        if is_ours_to_go_on:
+            self._await_content(limit)
+        elif silent_for < limit:
+            self._await_content(limit - silent_for)
+        else:
+            self._refuse(limits.TOO_SLOW)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,181 @@
+"""The way out of one connection: octets through the transport, files past it.
+
+    write ──► transport's buffer ──► socket ──► peer
+                                        ▲
+    send_file ──────── sendfile ────────┘   only while the transport's buffer is empty
+
+The buffer holds what the kernel did not take of one `write`. Who waits for `drained` before
+the next one keeps no more than that in memory for a slow reader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from tailrace.server import tcp
+from tailrace.server.limits import Limits
+from tailrace.server.stalls import StallWatch
+from tailrace.server.transfer import Disconnected, Transfer
+from tailrace.spans import Span
+
+LEFT = "the client left before the end"
+
+# Up to this length, one more packet costs more than a copy.
+_JOINED_BYTES = 64 * 1024
+
+# asyncio would buffer 512 KiB for each reader over TLS.
+_TLS_BUFFER_BYTES = 64 * 1024
+
+
+class Outlet:
+    """The way out of one connection. Its methods must not be called at once by two tasks."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        limits: Limits,
+        *,
+        is_tls: bool,
+    ) -> None:
+        self.takes_files = not is_tls
+        """Whether `send_file` works. Over TLS, the octets would have to be encrypted first."""
+        self._loop = loop
+        self._transport = transport
+        self._flow = flow
+        self._socket = transport.get_extra_info("socket")
+        self._limits = limits
+        self._written = 0
+        self._transfer: Transfer | None = None
+        self._loss: str | None = None
+        self._closing: asyncio.TimerHandle | None = None
+        # With 0, writing is paused until the buffer is empty again. Not so over TLS, where
+        # asyncio would take the empty buffer for a full one.
+        transport.set_write_buffer_limits(_TLS_BUFFER_BYTES if is_tls else 0)
+
+    @property
+    def is_closing_in_stages(self) -> bool:
+        """Whether what the client still sends is of no interest any more."""
+        return self._closing is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._loss is not None
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Hand octets over; `drained` waits until the kernel has them."""
+        if self._loss is not None:
+            return
+        length = sum(map(len, pieces))
+        self._written += length
+        if length <= _JOINED_BYTES:
+            self._transport.write(b"".join(pieces))
+        else:
+            for piece in pieces:
+                self._transport.write(piece)
+
+    async def drained(self) -> None:
+        """Return once the kernel has taken all that was written.
+
+        Raises:
+            Disconnected: it never will.
+        """
+        if self._flow.write_paused and self._loss is None:
+            with self._stall_watch():
+                await self._flow.drain()
+        if self._loss is not None:
+            raise Disconnected(self._loss)
+
+    async def send_file(self, before: bytes, descriptor: int, span: Span, after: bytes) -> None:
+        """Send octets, a span of a file, and octets again, as one stream of full packets.
+
+        If it raises or is cancelled, the connection is cut: how much of the file has arrived,
+        nobody could tell.
+
+        Raises:
+            Disconnected: the client left, or was cut off.
+            StorageUnavailable: the file cannot be read, or has become shorter.
+        """
+        try:
+            await self.drained()
+            # A duplicate, since event loops refuse to watch a descriptor of a transport; and
+            # it stays ours when the transport has closed its own.
+            with self._socket.dup() as connection, tcp.long_transfer(connection, span.length):
+                self.write([before])
+                await self.drained()
+                await self._transferred(connection.fileno(), descriptor, span)
+                self.write([after])
+            await self.drained()
+        except BaseException:
+            self.cut("a file could not be sent to its end")
+            raise
+
+    async def _transferred(self, connection: int, descriptor: int, span: Span) -> None:
+        transfer = self._transfer = Transfer(self._loop, connection, descriptor, span)
+        try:
+            with self._stall_watch():
+                await transfer.run()
+        finally:
+            self._transfer = None
+            self._written += transfer.sent
+
+    def close(self, *, in_stages: bool) -> None:
+        """End the connection once all that was written has been sent.
+
+        With `in_stages`, receiving goes on for a while (RFC 9112 §9.6): a socket that is
+        closed with something unread resets the connection, and so takes the response away
+        from a client that is still sending.
+        """
+        if in_stages and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._closing = self._loop.call_later(
+                self._limits.closing_seconds, self._transport.abort
+            )
+        else:
+            self._transport.close()
+
+    def cut(self, reason: str, *, reset: bool = False) -> None:
+        """End the connection now, whatever is under way.
+
+        With `reset`, so that no peer takes this for the end of the content.
+        """
+        if self._loss is not None:
+            return
+        if reset:
+            tcp.reset_on_close(self._socket)
+        self.connection_lost(reason)
+        self._transport.abort()
+
+    def connection_lost(self, reason: str = LEFT) -> None:
+        """Take note that nothing can be sent any more, and wake whoever sends a file."""
+        if self._loss is None:
+            self._loss = reason
+            if self._closing is not None:
+                self._closing.cancel()
+            if self._transfer is not None:
+                self._transfer.interrupt(Disconnected(reason))
+
+    def _stall_watch(self) -> StallWatch:
+        return StallWatch(
+            self._loop,
+            self._limits.sending_stall_seconds,
+            self._confirmed,
+            self._has_stalled,
+        )
+
+    def _confirmed(self) -> int | None:
+        buffered = self._transport.get_write_buffer_size()
+        under_way = buffered + tcp.unacknowledged(self._socket)
+        if not under_way:
+            return None
+        sent = self._transfer.sent if self._transfer is not None else 0
+        return self._written + sent - under_way
+
+    def _has_stalled(self) -> None:
+        seconds = self._limits.sending_stall_seconds
+        self.cut(f"the client took nothing for {seconds:g} s")

@@ -1,0 +1,80 @@
+"""What a socket is told for the time of a long transfer, and what it knows of its peer.
+
+By default some 4 MB of a fast transfer sit in flight, and so out of the processor's cache. A
+small send buffer keeps them there, but it also bounds what is in flight to a far peer: 512 KiB
+(the kernel doubles the value) are 10 MB/s at 50 ms. So it is for near peers only, and undone
+afterwards, since setting it stops the kernel from tuning the buffer by itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Measured on loopback: 64 KiB loses, 1 MiB gains nothing.
+SEND_BUFFER_BYTES = 256 * 1024
+
+# A round trip on one machine takes some 50 µs, in one rack 200.
+NEAR_MICROSECONDS = 500
+
+# tcpi_rtt in struct tcp_info of linux/tcp.h, in microseconds.
+_RTT_OFFSET = 68
+# asm-generic/socket.h, since Linux 5.15; Python has no names for them.
+_SO_BUF_LOCK = 72
+_SOCK_SNDBUF_LOCK = 1
+
+
+@contextmanager
+def long_transfer(connection: socket.socket, length: int) -> Iterator[None]:
+    """Prepare a connection for some `length` bytes, and undo it afterwards.
+
+    Full packets only are sent until the end: the head of a response shares its packet with
+    the first bytes of the file.
+    """
+    if connection.family == socket.AF_UNIX:
+        yield
+        return
+    locks = _shrink_send_buffer(connection) if length > 2 * SEND_BUFFER_BYTES else None
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    try:
+        yield
+    finally:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        if locks is not None:
+            connection.setsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK, locks)
+
+
+def is_near(connection: socket.socket) -> bool:
+    """Tell whether the peer is on this machine, or next to it."""
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT_OFFSET + 4)
+    (round_trip,) = struct.unpack_from("=I", info, _RTT_OFFSET)
+    return 0 < round_trip < NEAR_MICROSECONDS
+
+
+def unacknowledged(connection: socket.socket) -> int:
+    """Return how many bytes that were sent the peer's machine has not confirmed."""
+    (count,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+    return int(count)
+
+
+def reset_on_close(connection: socket.socket) -> None:
+    """Have the connection end by a reset, which no peer takes for the end of the content."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _shrink_send_buffer(connection: socket.socket) -> int | None:
+    """Return the locks to be restored, or None where the buffer was left as it is."""
+    if not is_near(connection):
+        return None
+    try:
+        locks = connection.getsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK)
+    except OSError:  # an older kernel, where it could not be undone
+        return None
+    if locks & _SOCK_SNDBUF_LOCK:  # someone has chosen a length
+        return None
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    return locks
