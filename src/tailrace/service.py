@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,7 +17,7 @@ from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.catalogue import Catalogue, FileId, FileRecord
 from tailrace.catalogue.sql import open_catalogue
 from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown
-from tailrace.intake.files import Files
+from tailrace.intake.files import Files, Writers
 from tailrace.intake.jobs import Jobs
 from tailrace.intake.producers import AnyProducer
 from tailrace.intake.uploads import Uploads
@@ -25,6 +26,9 @@ from tailrace.settings import Settings
 from tailrace.upkeep import Upkeep
 
 _SECRET_BYTES = 32
+
+# Giving a file up takes some milliseconds, unless the disk is stuck.
+_SECONDS_TO_GIVE_UP = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +98,23 @@ async def running(
         await upkeep.sweep()
         sweeping = asyncio.create_task(upkeep.run())
         stack.push_async_callback(_cancelled, sweeping)
-        jobs = await stack.enter_async_context(Jobs(files, at_once=settings.jobs))
+        stack.push_async_callback(_all_ended, files.writers)
+        jobs = await stack.enter_async_context(
+            Jobs(files, at_once=settings.jobs, grace_seconds=settings.grace_seconds)
+        )
         uploads = Uploads(files, store, catalogue, _now, settings)
         yield Service(settings, store, catalogue, links, files, uploads, jobs, _now, producers)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+async def _all_ended(writers: Writers) -> None:
+    """Wait for requests that the server has just cut: they still give their files up."""
+    with contextlib.suppress(TimeoutError):  # upkeep does it when the service starts again
+        async with asyncio.timeout(_SECONDS_TO_GIVE_UP):
+            await writers.ended()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -121,7 +121,7 @@ class Client:
         """Begin an exchange; `target` is a path, or one of our own addresses, with a query."""
         target = urllib.parse.urlsplit(target)
         lines = [("Host", "testserver"), *dict(fields).items()]
-        if content:
+        if content or (content is not None and method in ("POST", "PUT", "PATCH")):
             lines.append(("Content-Length", str(len(content))))
         scope = {
             "type": "http",
@@ -251,12 +251,16 @@ def lifespan():
         asked, told = asyncio.Queue(), asyncio.Queue()
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
         running = asyncio.create_task(app(scope, asked.get, told.put))
-        for moment in ("startup", "shutdown"):
+
+        async def pass_through(moment):
             asked.put_nowait({"type": f"lifespan.{moment}"})
-            answer = await told.get()
-            assert answer["type"] == f"lifespan.{moment}.complete", answer
-            if moment == "startup":
-                yield
-        await running
+            assert (await told.get())["type"] == f"lifespan.{moment}.complete"
+
+        await pass_through("startup")
+        try:
+            yield
+        finally:
+            await pass_through("shutdown")
+            await running
 
     return lifespan

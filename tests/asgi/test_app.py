@@ -1,11 +1,10 @@
 import asyncio
 import contextlib
-import re
 import subprocess
 import sys
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -159,29 +158,6 @@ async def test_without_its_lifespan_the_developer_is_told_what_to_do(
     assert b"lifespan" not in asked.content
 
 
-async def test_the_dependencies_of_a_router_or_an_application_hold_for_every_route(
-    client_of, lifespan, make_tailrace
-):
-    def refuse():
-        raise HTTPException(403)
-
-    for where in ("router", "application"):
-        guarded = [Depends(refuse)]
-        files = make_tailrace()
-        app = FastAPI(
-            lifespan=files.lifespan, dependencies=guarded if where == "application" else None
-        )
-        app.include_router(
-            files.router, prefix="/share", dependencies=guarded if where == "router" else None
-        )
-        async with lifespan(app):
-            for route in files.routes:
-                path = "/share" + re.sub(r"\{.*?\}", "x", route.path)
-                for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
-                    answer = await client_of(app).ask(method, path)
-                    assert answer.status == 403, (where, method, path)
-
-
 async def test_the_lifespan_can_be_entered_in_the_users_own(client_of, lifespan, files):
     @contextlib.asynccontextmanager
     async def own(app):
@@ -192,19 +168,6 @@ async def test_the_lifespan_can_be_entered_in_the_users_own(client_of, lifespan,
     app.include_router(files.router)
     async with lifespan(app):
         assert (await client_of(app).ask("GET", "/files")).status == 200
-
-
-async def test_the_schema_of_the_users_own_routes_can_be_made(client_of, lifespan, files):
-    app = included(files)
-
-    @app.get("/own")
-    def own():
-        return "own"
-
-    async with lifespan(app):
-        schema = await client_of(app).ask("GET", "/openapi.json")
-        assert "/own" in schema.json["paths"]
-        assert (await client_of(app).ask("GET", "/own")).content == b'"own"'
 
 
 def test_without_fastapi_nothing_of_it_is_imported(tmp_path):

@@ -1,6 +1,6 @@
 import asyncio
 import tempfile
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -20,22 +20,20 @@ async def writer(store):
     return await store.create("blob")
 
 
-@asynccontextmanager
-async def following(store, start, chunk_length=4):
-    async with (
-        store.open("blob") as reader,
-        aclosing(follow(reader, start, lambda: chunk_length)) as chunks,
-    ):
-        yield chunks
+@pytest.fixture
+async def reader(store, writer):
+    async with store.open("blob") as reader:
+        yield reader
 
 
-async def all_of(store, start=0, chunk_length=4):
-    async with following(store, start, chunk_length) as chunks:
-        return b"".join([chunk async for chunk in chunks])
+async def all_from(reader, start=0, chunk_length=4):
+    chunks = [chunk async for chunk in follow(reader, start, lambda: chunk_length)]
+    assert all(0 < len(chunk) <= chunk_length for chunk in chunks)
+    return b"".join(chunks)
 
 
-async def is_waiting(task):
-    """Let a task go as far as it can."""
+async def goes_on(task):
+    """Let a task go about as far as it can; it must not have ended."""
     for _ in range(20):
         await asyncio.sleep(0)
     return not task.done()
@@ -45,100 +43,93 @@ async def is_waiting(task):
 
 
 @pytest.mark.parametrize("start", [0, 3, 10])
-async def test_a_sealed_blob_is_read_from_where_one_joins(store, writer, start):
+async def test_a_sealed_blob_is_read_from_where_one_joins(writer, reader, start):
     await writer.append(0, [b"0123456789"])
     await writer.seal()
-    assert await all_of(store, start) == b"0123456789"[start:]
+    assert await all_from(reader, start) == b"0123456789"[start:]
 
 
 @pytest.mark.parametrize("start", [0, 3, 10, 12])
-async def test_a_growing_blob_is_followed_from_where_one_joins(store, writer, start):
+async def test_a_growing_blob_is_followed_from_where_one_joins(writer, reader, start):
     await writer.append(0, [b"0123456789"])
-    reading = asyncio.create_task(all_of(store, start))
-    assert await is_waiting(reading)
+    reading = asyncio.create_task(all_from(reader, start))
+    assert await goes_on(reading)
     await writer.append(10, [b"abc"])
-    assert await is_waiting(reading)
+    assert await goes_on(reading)
     await writer.append(13, [b"def"])
     await writer.seal()
     assert await reading == b"0123456789abcdef"[start:]
 
 
-async def test_what_is_there_comes_at_once(store, writer):
+async def test_what_is_there_comes_at_once(writer, reader):
     await writer.append(0, [b"0123456789"])
-    async with following(store, 0) as chunks:
+    async with aclosing(follow(reader, 0, lambda: 4)) as chunks:
         assert [await anext(chunks) for _ in range(3)] == [b"0123", b"4567", b"89"]
     await writer.abandon()
 
 
-async def test_a_chunk_is_as_long_as_is_allowed_just_then(store, writer):
+async def test_a_chunk_is_as_long_as_is_allowed_just_then(writer, reader):
     lengths = iter([1, 3, 2, 100])
     await writer.append(0, [b"0123456789"])
     await writer.seal()
-    async with store.open("blob") as reader:
-        chunks = [chunk async for chunk in follow(reader, 0, lambda: next(lengths))]
+    chunks = [chunk async for chunk in follow(reader, 0, lambda: next(lengths))]
     assert chunks == [b"0", b"123", b"45", b"6789"]
 
 
 # --- how it ends --------------------------------------------------------------------------
 
 
-async def test_the_end_is_the_seal_and_not_the_last_byte(store, writer):
-    await writer.append(0, [b"whole"])
-    reading = asyncio.create_task(all_of(store))
-    assert await is_waiting(reading)
+@pytest.mark.parametrize("content", [b"", b"whole"])
+async def test_the_end_is_the_seal_and_not_the_last_byte(writer, reader, content):
+    await writer.append(0, [content])
+    reading = asyncio.create_task(all_from(reader))
+    assert await goes_on(reading)
     await writer.seal()
-    assert await reading == b"whole"
+    assert await reading == content
 
 
-async def test_an_empty_blob_that_is_sealed_ends(store, writer):
-    reading = asyncio.create_task(all_of(store))
-    assert await is_waiting(reading)
-    await writer.seal()
-    assert await reading == b""
-
-
-async def test_a_writer_that_waits_is_waited_for(store, writer):
+async def test_a_blob_without_a_writer_is_waited_for(store, writer, reader):
     await writer.append(0, [b"one"])
-    reading = asyncio.create_task(all_of(store))
+    reading = asyncio.create_task(all_from(reader))
     await writer.release()
-    assert await is_waiting(reading)
+    assert await goes_on(reading)
     writer = await store.resume("blob")
     await writer.append(3, [b"two"])
     await writer.seal()
     assert await reading == b"onetwo"
 
 
-async def test_an_abandoned_blob_does_not_end_politely(store, writer):
+async def test_an_abandoned_blob_does_not_end_politely(writer, reader):
     await writer.append(0, [b"part"])
-    reading = asyncio.create_task(all_of(store))
-    assert await is_waiting(reading)
+    reading = asyncio.create_task(all_from(reader))
+    assert await goes_on(reading)
     await writer.abandon()
     with pytest.raises(BlobAbandoned, match="offset 4"):
         await reading
 
 
-async def test_bytes_of_an_abandoned_blob_are_not_sent_to_its_end(store, writer):
+async def test_bytes_of_an_abandoned_blob_are_not_sent_to_its_end(writer, reader):
     await writer.append(0, [b"0123456789"])
-    async with following(store, 0) as chunks:
+    async with aclosing(follow(reader, 0, lambda: 4)) as chunks:
         assert await anext(chunks) == b"0123"
         await writer.abandon()
         with pytest.raises(BlobAbandoned):
             await anext(chunks)
 
 
-async def test_a_blob_sealed_before_one_joined_does_not_end_politely(store, writer):
+async def test_a_blob_sealed_before_one_joined_does_not_end_politely(writer, reader):
     await writer.append(0, [b"0123456789"])
-    reading = asyncio.create_task(all_of(store, 11))
-    assert await is_waiting(reading)
+    reading = asyncio.create_task(all_from(reader, 11))
+    assert await goes_on(reading)
     await writer.seal()
     with pytest.raises(BlobAbandoned, match="offset 10, before 11"):
         await reading
 
 
-async def test_who_leaves_while_waiting_leaves_nothing_behind(store, writer):
+async def test_who_leaves_while_waiting_leaves_nothing_behind(writer, reader):
     before = asyncio.all_tasks()
-    reading = asyncio.create_task(all_of(store))
-    assert await is_waiting(reading)
+    reading = asyncio.create_task(all_from(reader))
+    assert await goes_on(reading)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
@@ -155,6 +146,11 @@ stories = st.tuples(
     st.floats(0, 1),
     st.integers(1, 40),
 )
+
+
+async def all_of(store, start, chunk_length):
+    async with store.open("blob") as reader:
+        return await all_from(reader, start, chunk_length)
 
 
 async def a_follower_gets_exactly_the_bytes(store, story):

@@ -5,7 +5,7 @@ import os
 import re
 import time
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from email.utils import formatdate
 from pathlib import Path
@@ -468,6 +468,18 @@ async def test_a_client_that_leaves_ends_the_reading_and_not_the_background(
     assert open_files() == []
 
 
+@pytest.mark.parametrize("length", [10, MEBIBYTE])
+@pytest.mark.parametrize("tells", [True, False])
+async def test_a_client_that_left_before_the_answer_is_no_error(exchange, path, length, tells):
+    os.truncate(path, length)
+    ran = Ran()
+    asked = exchange(tells=tells)
+    asked.leave()
+    await asked.of(FileResponse(path, background=ran.task))
+    assert asked.status is None
+    assert ran.count == 1
+
+
 async def test_a_follower_that_leaves_ends_the_reading_and_not_the_background(exchange, store):
     writer = await store.create("blob")
     ran = Ran()
@@ -625,7 +637,38 @@ def under_gzip_and_base(app):
     return GZipMiddleware(BaseHTTPMiddleware(app, passed_on))
 
 
-MIDDLEWARE = [bare, under_base, under_gzip, under_base_and_gzip, under_gzip_and_base]
+def under_what_takes_content_alone(app):
+    """What is often written: the content goes through a queue, and its end is the end."""
+
+    async def middleware(scope, receive, send):
+        queue = asyncio.Queue()
+
+        async def below():
+            with suppress(Exception):
+                await app(scope, receive, queue.put)
+            await queue.put({"type": "http.response.body", "body": b""})
+
+        task = asyncio.create_task(below())
+        await send(await queue.get())
+        is_over = False
+        while not is_over:
+            message = await queue.get()
+            if message["type"] == "http.response.body":
+                await send({**message, "body": message["body"] or b""})
+                is_over = not message.get("more_body", False)
+        await task
+
+    return middleware
+
+
+MIDDLEWARE = [
+    bare,
+    under_base,
+    under_gzip,
+    under_base_and_gzip,
+    under_gzip_and_base,
+    under_what_takes_content_alone,
+]
 each_middleware = pytest.mark.parametrize("middleware", MIDDLEWARE)
 
 

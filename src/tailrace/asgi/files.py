@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt
 from starlette.requests import Request
@@ -28,12 +28,17 @@ class Page(BaseModel):
     after: str | None = None
 
 
+# A day inside of what a datetime can be, so that each can be told in UTC.
+_EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+_LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+
+
 class LinkTerms(BaseModel):
     """How long a new link lives; by default as long as its file."""
 
     model_config = ConfigDict(extra="forbid")
 
-    expires_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = Field(None, ge=_EARLIEST, le=_LATEST)
     expires_in: PositiveInt | None = Field(None, le=100 * 366 * 86400)
     """Seconds from now, at most a century."""
 
@@ -86,8 +91,10 @@ async def add_link(service: Service, request: Request) -> Response:
         raise InvalidArguments(
             [{"field": "expires_in", "detail": "give expires_at or expires_in, not both"}]
         )
-    expires_at = terms.expires_at or file.expires_at
-    if terms.expires_in is not None:
+    expires_at = file.expires_at
+    if terms.expires_at is not None:
+        expires_at = terms.expires_at.astimezone(UTC)
+    elif terms.expires_in is not None:
         expires_at = service.now() + timedelta(seconds=terms.expires_in)
     if expires_at is not None and expires_at <= service.now():
         raise InvalidArguments([{"field": "expires_at", "detail": "that is over already"}])

@@ -49,7 +49,10 @@ def _endpoint(resource: Resource) -> Callable[[Request], Coroutine[Any, Any, Res
 
 
 class _ResourceResponse(Response):
-    """A response that leaves all to the resource: it reads the request, too."""
+    """A response that leaves all to the resource: it reads the request, too.
+
+    `background` is what dependencies want done afterwards.
+    """
 
     def __init__(self, resource: Resource) -> None:
         self.status_code = 200
@@ -59,3 +62,5 @@ class _ResourceResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._resource(scope, receive, send)
+        if self.background is not None:
+            await self.background()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import secrets
 from collections.abc import AsyncIterable, Callable
@@ -36,6 +37,29 @@ from tailrace.protocol.digests import Algorithm
 from tailrace.settings import Settings
 
 
+class Writers:
+    """Those who are writing now, so that a service that stops can wait for their ends."""
+
+    def __init__(self) -> None:
+        self._writing: set[FileId] = set()
+        self._none_left = asyncio.Event()
+
+    def add(self, file_id: FileId) -> None:
+        self._writing.add(file_id)
+
+    def remove(self, file_id: FileId) -> None:
+        """Note that a writer has ended; may be repeated."""
+        self._writing.discard(file_id)
+        if not self._writing:
+            self._none_left.set()
+
+    async def ended(self) -> None:
+        """Wait until nobody is writing."""
+        while self._writing:
+            self._none_left.clear()
+            await self._none_left.wait()
+
+
 @dataclass(slots=True)
 class GrowingFile:
     """A file and the right to write it. It ends in `seal`, `abandon` or `release`."""
@@ -48,6 +72,7 @@ class GrowingFile:
     _catalogue: Catalogue
     _now: Callable[[], datetime]
     _limit: int
+    _writers: Writers
     _digest: RunningDigest = field(default_factory=RunningDigest)
 
     @property
@@ -115,6 +140,7 @@ class GrowingFile:
         )
         if self.record.state is not FileState.SEALED:
             raise FileEnded(f"this file was given up: {self.record.reason}")
+        self._writers.remove(self.record.id)
         return self.record
 
     async def abandon(self, reason: str) -> None:
@@ -132,11 +158,17 @@ class GrowingFile:
         finally:
             # Where the catalogue fails, upkeep gives the file up; a living writer would hold
             # it back from that.
-            await self._writer.release()
+            await self._release()
 
     async def release(self) -> None:
         """Leave the file growing, for a later request to go on."""
-        await settled(self._writer.release())
+        await settled(self._release())
+
+    async def _release(self) -> None:
+        try:
+            await self._writer.release()
+        finally:
+            self._writers.remove(self.record.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +180,7 @@ class Files:
     make_link: Callable[[FileId, datetime | None], LinkRecord]
     now: Callable[[], datetime]
     settings: Settings
+    writers: Writers = field(default_factory=Writers)
 
     async def begin(
         self,
@@ -226,6 +259,7 @@ class Files:
         return self._growing(newest, links[0], writer)
 
     def _growing(self, record: FileRecord, link: LinkRecord, writer: BlobWriter) -> GrowingFile:
+        self.writers.add(record.id)
         return GrowingFile(
             record,
             link,
@@ -234,6 +268,7 @@ class Files:
             self.catalogue,
             self.now,
             self.settings.file_limit,
+            self.writers,
         )
 
 
@@ -242,6 +277,8 @@ def failure_reason(error: BaseException, length: int) -> str:
     match error:
         case ClientDisconnected():
             return f"its sender was cut off after {length} bytes"
+        case asyncio.CancelledError():
+            return f"the service was stopped after {length} bytes"
         case StorageFull():
             return f"there was no room for more than {length} bytes"
         case ProducerError():

@@ -76,10 +76,15 @@ class Job:
 
 
 class Jobs:
-    """Starts jobs and owns them. Use as a context manager: its end is the end of them all."""
+    """Starts jobs and owns them.
 
-    def __init__(self, files: Files, *, at_once: int) -> None:
+    Use as a context manager: at its end those that run may finish within the grace time,
+    and then all are ended.
+    """
+
+    def __init__(self, files: Files, *, at_once: int, grace_seconds: float = 0) -> None:
         self._files = files
+        self._grace_seconds = grace_seconds
         self._slots = asyncio.Semaphore(at_once)
         self._running: dict[FileId, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -95,9 +100,13 @@ class Jobs:
         traceback: TracebackType | None,
     ) -> None:
         self._is_stopping = True
-        for job in self._running.values():
-            job.cancel(STOPPED)
-        await settled(self._end_of_all())
+        try:
+            if self._tasks and exc is None:
+                await asyncio.wait(self._tasks, timeout=self._grace_seconds)
+        finally:
+            for job in self._running.values():
+                job.cancel(STOPPED)
+            await settled(self._end_of_all())
 
     async def _end_of_all(self) -> None:
         while self._tasks:

@@ -52,6 +52,16 @@ class Exchange:
     `cycle` is uvicorn's part of it: who is connected, what is logged, what comes next.
     """
 
+    __slots__ = (
+        "_app",
+        "_cycle",
+        "_flushing",
+        "_head",
+        "_is_sending",
+        "_left",
+        "_outlet",
+    )
+
     def __init__(
         self, app: ASGI3Application, cycle: RequestResponseCycle, outlet: Outlet
     ) -> None:
@@ -85,10 +95,29 @@ class Exchange:
             # Who watches for the disconnect must have a turn, or an application that never
             # waits for anything else would go on for ever.
             await asyncio.sleep(0)
-        elif kind == _START:
+            return
+        if kind == _START:
             self._start(message)
-        else:
-            await self._send_content(kind, message)
+            return
+        head = self._begin_content(kind)
+        try:
+            if kind == _BODY:
+                is_last = not message.get("more_body", False)
+                self._write(head, message.get("body", b""), is_last)
+                await self._outlet.drained()
+            elif kind in (_ZERO_COPY_SEND, _PATH_SEND) and self._outlet.takes_files:
+                is_last = kind == _PATH_SEND or not message.get("more_body", False)
+                await self._send_file(head, message, is_last)
+            else:
+                raise RuntimeError(f"Unexpected ASGI message '{kind}'.")
+        except Disconnected:
+            if _tells(message):
+                raise
+            return
+        finally:
+            self._is_sending = False
+        if is_last:
+            self._complete()
 
     def _start(self, message: Message) -> None:
         cycle = self._cycle
@@ -105,59 +134,40 @@ class Exchange:
         self._left = head.content_length
         self._flushing = asyncio.get_running_loop().call_soon(self._flush)
 
-    async def _send_content(self, kind: str, message: Message) -> None:
+    def _begin_content(self, kind: str) -> ResponseHead:
         if self._head is None or self._flushing is None:
             raise RuntimeError(f"Expected ASGI message '{_START}', but got '{kind}'.")
         if self._cycle.response_complete:
             raise RuntimeError(f"Unexpected ASGI message '{kind}', the response is complete.")
         if self._is_sending:
             raise RuntimeError(f"Unexpected ASGI message '{kind}' while another is sent.")
-        self._flushing.cancel()  # it leaves now, or stays here if this message is wrong
+        self._flushing.cancel()  # the head leaves now, or stays if this message is wrong
         self._is_sending = True
-        try:
-            if kind == _BODY:
-                is_last = not message.get("more_body", False)
-                await self._send_octets(message.get("body", b""), is_last)
-            elif kind in (_ZERO_COPY_SEND, _PATH_SEND) and self._outlet.takes_files:
-                is_last = kind == _PATH_SEND or not message.get("more_body", False)
-                await self._send_file(message, is_last)
-            else:
-                raise RuntimeError(f"Unexpected ASGI message '{kind}'.")
-        except Disconnected:
-            if _tells(message):
-                raise
-            return
-        finally:
-            self._is_sending = False
-        if is_last:
-            self._complete()
+        return self._head
 
-    async def _send_octets(self, content: bytes, is_last: bool) -> None:
-        head = self._present_head
+    def _write(self, head: ResponseHead, content: bytes, is_last: bool) -> None:
         if head.framing is Framing.NONE:
             content = b""
         self._account(len(content), is_last)
         before, after = framing.around(head.framing, len(content), is_last=is_last)
-        self._outlet.write((self._take_head(), before, content, after))
-        await self._outlet.drained()
+        self._outlet.write((self._take(head), before, content, after))
 
-    async def _send_file(self, message: Message, is_last: bool) -> None:
-        head = self._present_head
+    async def _send_file(self, head: ResponseHead, message: Message, is_last: bool) -> None:
         if head.framing is Framing.NONE:
-            await self._send_octets(b"", is_last)
+            self._write(head, b"", is_last)
             return
         with files.opened(message, self._left) as (descriptor, span):
             self._account(span.length, is_last)
             before, after = framing.around(head.framing, span.length, is_last=is_last)
+            before = self._take(head) + before
             content = None
             if span.length <= _SMALL_BYTES:
                 content = cache.read_resident(descriptor, span.start, span.stop)
-            before = self._take_head() + before
-            if content is not None:
+            if content is None:
+                await self._outlet.send_file(before, descriptor, span, after)
+            else:
                 self._outlet.write((before, content, after))
                 await self._outlet.drained()
-            else:
-                await self._outlet.send_file(before, descriptor, span, after)
 
     def _account(self, length: int, is_last: bool) -> None:
         """Check content against the Content-Length, before any of it is sent."""
@@ -169,17 +179,11 @@ class Exchange:
             raise RuntimeError("Response content shorter than Content-Length")
         self._left -= length
 
-    @property
-    def _present_head(self) -> ResponseHead:
-        assert self._head is not None
-        return self._head
-
-    def _take_head(self) -> bytes:
+    def _take(self, head: ResponseHead) -> bytes:
         """Return the head if it is still held; from here on it counts as sent."""
         cycle = self._cycle
         if cycle.response_started:
             return b""
-        head = self._present_head
         cycle.response_started = True
         cycle.keep_alive = cycle.keep_alive and head.keep_alive
         if cycle.access_log:
@@ -194,8 +198,8 @@ class Exchange:
         return head.octets
 
     def _flush(self) -> None:
-        if not self._cycle.disconnected:
-            self._outlet.write((self._take_head(),))
+        if self._head is not None and not self._cycle.disconnected:
+            self._outlet.write((self._take(self._head),))
 
     def _complete(self) -> None:
         cycle = self._cycle

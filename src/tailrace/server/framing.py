@@ -7,8 +7,7 @@ import functools
 import http
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -27,8 +26,7 @@ class Framing(enum.Enum):
     """By the end of the connection, for HTTP/1.0."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):  # made for each response, in a third of a dataclass's time
     """A status line and fields, ready to be sent."""
 
     status: int
@@ -98,15 +96,11 @@ def _framing(
 
 
 def around(framing: Framing, length: int, *, is_last: bool) -> tuple[bytes, bytes]:
-    """Return what goes before and after `length` bytes of content (RFC 9112 §7.1)."""
-    match framing:
-        case Framing.CHUNKED:
-            last = b"0\r\n\r\n" if is_last else b""
-            return (b"%x\r\n" % length, b"\r\n" + last) if length else (b"", last)
-        case Framing.NONE | Framing.LENGTH | Framing.CLOSE:
-            return b"", b""
-        case _:
-            assert_never(framing)
+    """Return what goes before and after `length` octets of content (RFC 9112 §7.1)."""
+    if framing is not Framing.CHUNKED:
+        return b"", b""
+    last = b"0\r\n\r\n" if is_last else b""
+    return (b"%x\r\n" % length, b"\r\n" + last) if length else (b"", last)
 
 
 def refusal(status: int, reason: str, fields: FieldLines, *, method: str) -> bytes:
@@ -121,7 +115,7 @@ def refusal(status: int, reason: str, fields: FieldLines, *, method: str) -> byt
     return head.octets if head.framing is Framing.NONE else head.octets + content
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _status_line(status: int) -> bytes:
     try:
         phrase = http.HTTPStatus(status).phrase

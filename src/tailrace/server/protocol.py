@@ -27,9 +27,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from tailrace.server import framing, limits
+from tailrace.server import framing, refusals
 from tailrace.server.exchange import Exchange
-from tailrace.server.limits import Limits, Refusal
+from tailrace.server.limits import Limits
+from tailrace.server.refusals import Refusal
 from tailrace.server.sending import Outlet
 
 if TYPE_CHECKING:
@@ -106,24 +107,21 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._phase = _Phase.HEAD
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # uvicorn would add trailer fields to those of the head, behind the back of whoever has
-        # checked them (RFC 9110 §6.5.1).
-        if self._phase is _Phase.HEAD:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._refusal = self._evaluate_head()
         if self._refusal is not None:
             raise _Refused
         before = self.cycle
         super().on_headers_complete()
-        self._disarm()
-        self._without_progress = 0
+        self._has_progressed()
         self._phase = _Phase.CONTENT
-        if self.parser.should_upgrade() and self.cycle is not before:
-            # An upgrade that uvicorn does not do. httptools has thrown away what came behind
-            # the head, so nothing that follows can be made sense of.
+        if not self.parser.should_upgrade():
+            # The list is in the scope. uvicorn would add the trailer fields to it, behind the
+            # back of whoever has checked those of the head (RFC 9110 §6.5.1).
+            self.headers = []
+        elif self.cycle is not before:
+            # An upgrade that uvicorn does not do. httptools throws away what comes behind the
+            # head, so nothing that follows could be made sense of.
             self.cycle.keep_alive = False
             self._is_deaf = True
 
@@ -132,10 +130,14 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._disarm()
-        self._without_progress = 0
+        self._has_progressed()
         self._phase = _Phase.IDLE
         super().on_message_complete()
+
+    def _has_progressed(self) -> None:
+        self._without_progress = 0
+        if self._deadline is not None:
+            self._disarm()
 
     # --- requests and their responses -----------------------------------------------------
 
@@ -153,14 +155,19 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse the request in which the parser was stopped, or met what it cannot read."""
-        self._refuse(self._refusal or limits.MALFORMED)
+        self._refuse(self._refusal or refusals.MALFORMED)
 
     def _evaluate_head(self) -> Refusal | None:
         if len(self.pipeline) >= self.limits.pipelined_requests:
-            return limits.TOO_MANY_REQUESTS
-        if self.parser.should_upgrade() and limits.has_content(self.headers):
-            return limits.UPGRADE_WITH_CONTENT
-        return limits.evaluate_head(
+            return refusals.TOO_MANY_REQUESTS
+        if self.parser.should_upgrade() and refusals.has_content(self.headers):
+            return refusals.UPGRADE_WITH_CONTENT
+        if (
+            self._without_progress > self.limits.head_bytes
+            and refusals.head_length(self.url, self.headers) > self.limits.head_bytes
+        ):
+            return refusals.HEAD_TOO_LARGE
+        return refusals.evaluate_head(
             self.parser.get_http_version(), self.url, self.headers, self.limits
         )
 
@@ -208,7 +215,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(self._too_much())
         elif self._phase is _Phase.HEAD:
             if len(self.url) > self.limits.target_bytes:
-                self._refuse(limits.TARGET_TOO_LONG)
+                self._refuse(refusals.TARGET_TOO_LONG)
             elif self._deadline is None:
                 self._await_head()
         else:
@@ -218,8 +225,8 @@ class Protocol(HttpToolsProtocol):
 
     def _too_much(self) -> Refusal:
         if self._phase is _Phase.CONTENT:  # chunk extensions, or trailer fields
-            return limits.MALFORMED
-        return limits.HEAD_TOO_LARGE if self.headers else limits.TARGET_TOO_LONG
+            return refusals.MALFORMED
+        return refusals.HEAD_TOO_LARGE if self.headers else refusals.TARGET_TOO_LONG
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(self.limits.head_seconds, self._head_overdue)
@@ -230,7 +237,7 @@ class Protocol(HttpToolsProtocol):
         elif self._phase is _Phase.IDLE:
             self.transport.close()
         else:
-            self._refuse(limits.TOO_SLOW)
+            self._refuse(refusals.TOO_SLOW)
 
     def _await_content(self, seconds: float) -> None:
         self._deadline = self.loop.call_later(seconds, self._content_overdue)
@@ -244,7 +251,7 @@ class Protocol(HttpToolsProtocol):
         elif silent_for < limit:
             self._await_content(limit - silent_for)
         else:
-            self._refuse(limits.TOO_SLOW)
+            self._refuse(refusals.TOO_SLOW)
 
     def _disarm(self) -> None:
         if self._deadline is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
+import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ def long_transfer(connection: socket.socket, length: int) -> Iterator[None]:
 def is_near(connection: socket.socket) -> bool:
     """Tell whether the peer is on this machine, or next to it."""
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT_OFFSET + 4)
-    (round_trip,) = struct.unpack_from("=I", info, _RTT_OFFSET)
+    round_trip = int.from_bytes(info[_RTT_OFFSET:], sys.byteorder)
     return 0 < round_trip < NEAR_MICROSECONDS
 
 

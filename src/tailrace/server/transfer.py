@@ -23,7 +23,7 @@ _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN}
 
 
 class Disconnected(ClientDisconnected, OSError):
-    """The client left, or was cut off; the OSError that ASGI lets a server raise from `send`."""
+    """The client left, or was cut off: the OSError of a server that ASGI speaks of."""
 
 
 class Transfer:
