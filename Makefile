@@ -4,17 +4,25 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo $$p; break; }; done)
+# The other end of the range we support, where it is here; the tests run once more with it,
+# in an environment without the extras.
+NEWEST ?= $(shell for p in python3.14 python3.13 python3.12 $(PYTHON); do \
+	command -v $$p >/dev/null 2>&1 && $$p -c '' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
+BARE_VENV ?= .venv-bare
 STAMP := $(VENV)/.installed
+BARE_STAMP := $(BARE_VENV)/.installed
 
 .PHONY: demo test bench env clean
 
 demo: $(STAMP)
 	@$(VENV)/bin/python scripts/demo.py
 
-test: $(STAMP)
+test: $(STAMP) $(BARE_STAMP)
 	@scripts/system-packages
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check
+	@PATH="$(CURDIR)/$(BARE_VENV)/bin:$$PATH" TAILRACE_WITHOUT_EXTRAS=1 \
+		pytest --ignore tests/acceptance
 
 # How much memory the service and the client take; writes three times 4 GiB in the system's
 # directory for temporary files, or where TMPDIR says.
@@ -31,5 +39,11 @@ $(STAMP): pyproject.toml
 	@$(VENV)/bin/python -m pip install -qq --editable '.[speech]' --group dev
 	@touch $(STAMP)
 
+$(BARE_STAMP): pyproject.toml $(STAMP)
+	@$(NEWEST) -m venv $(BARE_VENV)
+	@$(BARE_VENV)/bin/python -m pip install -qq --upgrade 'pip>=25.1'
+	@$(BARE_VENV)/bin/python -m pip install -qq --editable . --group dev
+	@touch $(BARE_STAMP)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BARE_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

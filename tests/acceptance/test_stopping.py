@@ -92,33 +92,38 @@ def test_transfers_that_outlast_their_grace_are_cut(
         assert again.blobs() == set()
 
 
-def test_a_run_ends_in_a_seal_where_its_reader_gives_it_the_time(
-    serve, data, started, curl, refuses, tmp_path
+@pytest.mark.parametrize("is_read", [True, False], ids=["read", "not read"])
+def test_a_run_that_ends_in_its_grace_is_sealed(
+    serve, data, started, curl, until, refuses, tmp_path, is_read
 ):
     gate = tmp_path / "gate"
     with serve(data, "--producers", "mill") as served:
-        reader = started(*curl, "-N", "-d", f"gate={gate}", served.url("/make/gated"))
-        assert reader.stdout.read(6) == b"first\n"
+        preference = [] if is_read else ["-H", "Prefer: respond-async"]
+        reader = started(
+            *curl, "-N", "-d", f"gate={gate}", *preference, served.url("/make/gated")
+        )
+        until("it began", lambda: served.length("gated.txt") == len(b"first\n"))
         served.process.send_signal(signal.SIGTERM)
         refuses(served)
         gate.touch()
-        assert reader.stdout.read() == b"last\n"
-        assert reader.wait(30) == 0
+        output, _ = reader.communicate(timeout=30)
+        assert reader.returncode == 0
+        assert output == b"first\nlast\n" or not is_read
         served.wait()
     with serve(data) as again:
         assert again.state("gated.txt") == "sealed"
 
 
-def test_a_run_that_nobody_reads_ends_abandoned_with_the_reason(
+def test_a_run_that_outlasts_its_grace_is_abandoned_with_the_reason(
     serve, data, http, until, tmp_path
 ):
-    with serve(data, "--producers", "mill") as served:
+    with serve(data, "--producers", "mill", GRACE_SECONDS="1") as served:
         made = http.post(
             served.url("/make/gated"),
             data={"gate": tmp_path / "never"},
             headers={"Prefer": "respond-async"},
         )
-        until("it began", lambda: served.length("gated.txt") == 6)
+        until("it began", lambda: served.length("gated.txt") == len(b"first\n"))
         served.stop()
     with serve(data) as again:
         link = made.json()["links"][0]["url"]

@@ -243,7 +243,7 @@ async def test_a_fault_of_ours_is_told_without_its_insides(client, tailrace, mon
 
 
 async def test_a_run_that_goes_on_ends_with_the_service(client_of, lifespan, make_tailrace):
-    files = make_tailrace()
+    files = make_tailrace(grace_seconds=0)
     has_begun = asyncio.Event()
 
     @files.producer(media_type="text/plain")

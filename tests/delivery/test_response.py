@@ -470,7 +470,9 @@ async def test_a_client_that_leaves_ends_the_reading_and_not_the_background(
 
 @pytest.mark.parametrize("length", [10, MEBIBYTE])
 @pytest.mark.parametrize("tells", [True, False])
-async def test_a_client_that_left_before_the_answer_is_no_error(exchange, path, length, tells):
+async def test_a_client_that_left_before_the_answer_is_no_error(
+    exchange, path, closed, length, tells
+):
     os.truncate(path, length)
     ran = Ran()
     asked = exchange(tells=tells)
@@ -478,6 +480,7 @@ async def test_a_client_that_left_before_the_answer_is_no_error(exchange, path, 
     await asked.of(FileResponse(path, background=ran.task))
     assert asked.status is None
     assert ran.count == 1
+    await closed()
 
 
 async def test_a_follower_that_leaves_ends_the_reading_and_not_the_background(exchange, store):

@@ -18,7 +18,7 @@ from tailrace.blobs.memory import MemoryBlobs
 from tailrace.catalogue import Catalogue, FileRecord, FileState, UploadRecord
 from tailrace.catalogue.sql import open_catalogue
 from tailrace.errors import BlobMissing
-from tailrace.intake.files import Files
+from tailrace.intake.files import Files, Writers
 from tailrace.intake.uploads import Uploads
 from tailrace.links import Links
 from tailrace.settings import Settings
@@ -49,11 +49,14 @@ class Room:
     database: Path
     settings: Settings
     clock: Clock = field(default_factory=Clock)
+    writers: Writers = field(default_factory=Writers)
 
     @property
     def files(self) -> Files:
         links = Links(self.catalogue, b"s" * 32, self.clock)
-        return Files(self.store, self.catalogue, links.make, self.clock, self.settings)
+        return Files(
+            self.store, self.catalogue, links.make, self.clock, self.settings, self.writers
+        )
 
     @property
     def uploads(self) -> Uploads:
@@ -73,6 +76,8 @@ class Room:
         Each record says what its blob is. What still grows has no writer, and is an upload
         that can be resumed. No blob is unknown.
         """
+        async with asyncio.timeout(5):
+            await self.writers.ended()
         growing = await self.catalogue.growing_files()
         uploads = {file.id: upload for file, upload in growing}
         known = set()

@@ -319,6 +319,44 @@ async def test_a_file_that_was_given_up_meanwhile_is_not_resumed_and_not_held(an
     await writer.abandon()
 
 
+# --- those who are writing ------------------------------------------------------------------
+
+
+async def is_waiting(task):
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return not task.done()
+
+
+@pytest.mark.parametrize("end", ["seal", "abandon", "release"])
+async def test_who_waits_for_the_writers_waits_for_the_last_of_them(any_room, end):
+    first = await begin(any_room)
+    second = await begin(any_room)
+    waiting = asyncio.create_task(any_room.writers.ended())
+    assert await is_waiting(waiting)
+    await first.abandon("the test is over")
+    assert await is_waiting(waiting)
+    await (second.abandon("the test is over") if end == "abandon" else getattr(second, end)())
+    async with asyncio.timeout(5):
+        await waiting
+
+
+async def test_who_begins_or_resumes_is_a_writer_and_who_fails_to_is_none(any_room):
+    file = await begin(any_room)
+    with pytest.raises(BlobBusy):
+        await any_room.files.resume(file.record)
+    await file.release()
+    async with asyncio.timeout(5):
+        await any_room.writers.ended()
+    resumed = await any_room.files.resume(file.record)
+    await file.release()  # once more, by who was there before
+    waiting = asyncio.create_task(any_room.writers.ended())
+    assert await is_waiting(waiting)
+    await resumed.abandon("the test is over")
+    async with asyncio.timeout(5):
+        await waiting
+
+
 # --- cancellation ---------------------------------------------------------------------------
 
 
@@ -380,7 +418,7 @@ def caused(error, cause):
         (StorageFull("/secret"), "there was no room for more than 5 bytes"),
         (StorageUnavailable("/secret"), "the service failed after 5 bytes"),
         (OSError("/secret"), "the service failed after 5 bytes"),
-        (asyncio.CancelledError("/secret"), "the service failed after 5 bytes"),
+        (asyncio.CancelledError("/secret"), "the service was stopped after 5 bytes"),
         (ProducerError("/secret"), "its producer failed after 5 bytes"),
         (
             caused(ProducerError("/secret"), KeyError("/secret")),

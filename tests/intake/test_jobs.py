@@ -54,6 +54,11 @@ async def failing(after: int = 0):
     raise ValueError("/secret/path")
 
 
+async def pause():
+    """Let threads run: a loop that only turns would keep the interpreter to itself."""
+    await asyncio.sleep(0.001)
+
+
 async def rounds(count):
     for _ in range(count):
         await asyncio.sleep(0)
@@ -63,7 +68,7 @@ async def ended(room, jobs, job):
     """Wait for the end of a run and return the record of its file."""
     async with asyncio.timeout(5):
         while jobs.find(job.file.record.id) is job:
-            await rounds(1)
+            await pause()
     return await room.catalogue.find_file(job.file.record.id)
 
 
@@ -334,14 +339,43 @@ async def test_the_end_of_jobs_is_the_end_of_them_all(any_room):
     await any_room.check()
 
 
+async def test_runs_may_finish_within_the_grace_time(room):
+    @producer
+    async def waits():
+        yield b"x"
+        await may_end.wait()
+        yield b"y"
+
+    may_end, endless = asyncio.Event(), Endless()
+    async with Jobs(room.files, at_once=2, grace_seconds=0.05) as jobs:
+        finishes = await jobs.start(waits, {})
+        await begun(room, await jobs.start(endless.producer, {}))
+        await begun(room, finishes)
+        asyncio.get_running_loop().call_soon(may_end.set)
+    sealed = await room.catalogue.find_file(finishes.file.record.id)
+    assert (sealed.state, sealed.length) == (FileState.SEALED, 2)
+    assert endless.closed == 1
+    await room.check()
+
+
+async def test_nothing_is_waited_for_where_nothing_runs(room):
+    async with asyncio.timeout(5):
+        async with Jobs(room.files, at_once=1, grace_seconds=3600):
+            pass
+        async with Jobs(room.files, at_once=1, grace_seconds=3600) as jobs:
+            await jobs.start(lines, {})
+    await room.check()
+
+
 async def test_an_error_of_the_service_ends_them_as_well(room):
     async def serve():
-        async with Jobs(room.files, at_once=1) as jobs:
+        async with Jobs(room.files, at_once=1, grace_seconds=3600) as jobs:
             await jobs.start(Endless().producer, {})
             raise ValueError("the service's own")
 
-    with pytest.raises(ValueError, match="the service's own"):
-        await serve()
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="the service's own"):
+            await serve()
     assert [record.reason for record in await room.records()] == [STOPPED]
     await room.check()
 

@@ -82,8 +82,8 @@ def representation_of(found: os.stat_result, media_type: str, now: float) -> Rep
     """Return what the file system tells of a file, seen at `now`, in seconds since 1970."""
     is_settled = now - max(found.st_mtime, found.st_ctime) >= _COARSEST_TICK_SECONDS
     opaque = f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"
-    # A date must not lie in the future (RFC 9110 §8.8.2.1). Before 1970 there were no files,
-    # and before the year 1 no datetime can be.
+    # A date must not lie in the future (RFC 9110 §8.8.2.1), and no datetime before the year
+    # 1; file systems know both.
     modified_at = min(max(found.st_mtime_ns // 10**9, 0), int(now))
     return Representation(
         media_type=media_type,

@@ -63,23 +63,23 @@ class FileResponse(Response):
 
     The arguments are those of that one, and so are the attributes. What differs:
 
-    - Conditions are answered, with 304 and 412, and If-Range understands lists of neither
-      kind, dates in each form, and no weak tag (RFC 9110 §13).
-    - A Range that is malformed, of another unit or in a request other than GET is ignored,
-      not answered with 400 or to a HEAD (§14.2). One range of several that is not
-      satisfiable does no harm to the others (§15.5.17). A 412 or 416 is problem details.
-    - The entity tag tells inode, length and times in nanoseconds. Copies of a file on
-      several machines have different ones: give your own in `headers`, which then counts.
-      A file changed within the last two seconds has no strong validator (§8.8.1): its tag
-      is weak, and its date does for no If-Range.
-    - `stat_result` only fills `headers` for who looks at them before. What is sent is the
-      file that is open, and said of it is what it then is.
-    - Nothing is sent before the file is open. If it turns out shorter than was promised,
-      the connection is cut. Of `filename` the last segment is sent, made safe to store,
-      and in ASCII as well where it is not that.
-    - `chunk_size` and `max_ranges` are not looked at: chunks are as large as the number of
-      deliveries allows. `http.response.pathsend` is not used, for the server would open
-      the path once more and may find another file. A WebSocket cannot be denied with it.
+    - Conditions are answered, with 304 and 412. If-Range takes a date in each of its forms,
+      and no weak tag (RFC 9110 §13).
+    - A Range that cannot be read, or in another unit, is ignored and not answered with 400;
+      so is one that comes with HEAD (§14.2). A range that is not satisfiable does no harm
+      to the others (§15.5.17). A 412 or 416 is problem details.
+    - The entity tag tells inode, length and times. Copies of a file on several machines
+      have different ones: give your own in `headers`, and conditions are about that. While
+      the last change is less than two seconds ago there is no strong validator (§8.8.1):
+      the tag is weak, and the date does for no If-Range.
+    - Nothing is sent before the file is open, and what is said of it is what it is then;
+      `stat_result` only fills `headers` for who looks at them before. If it turns out
+      shorter than was promised, the connection is cut.
+    - Of `filename` the last segment is sent, made safe to store, and in ASCII as well. A
+      `content_disposition_type` that is not "inline" is an attachment (RFC 6266 §4.2).
+    - `chunk_size` and `max_ranges` are not looked at. `http.response.pathsend` is not used:
+      the server would open the path again, and may find another file. It cannot be sent to
+      deny a WebSocket.
 
     As there, RuntimeError is raised for a missing file (also of a name too long to exist)
     and for what is no regular file; `background` runs when the response has ended, also if

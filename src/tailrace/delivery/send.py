@@ -53,7 +53,6 @@ class _UnderWay:
 
 _under_way = _UnderWay()
 
-
 _NO_BYTES = Span(0, 0)
 
 

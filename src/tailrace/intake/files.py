@@ -41,15 +41,16 @@ class Writers:
     """Those who are writing now, so that a service that stops can wait for their ends."""
 
     def __init__(self) -> None:
-        self._writing: set[FileId] = set()
+        # Not their files: the next writer of one may begin before the last is noted as gone.
+        self._writing: set[BlobWriter] = set()
         self._none_left = asyncio.Event()
 
-    def add(self, file_id: FileId) -> None:
-        self._writing.add(file_id)
+    def add(self, writer: BlobWriter) -> None:
+        self._writing.add(writer)
 
-    def remove(self, file_id: FileId) -> None:
+    def remove(self, writer: BlobWriter) -> None:
         """Note that a writer has ended; may be repeated."""
-        self._writing.discard(file_id)
+        self._writing.discard(writer)
         if not self._writing:
             self._none_left.set()
 
@@ -140,7 +141,7 @@ class GrowingFile:
         )
         if self.record.state is not FileState.SEALED:
             raise FileEnded(f"this file was given up: {self.record.reason}")
-        self._writers.remove(self.record.id)
+        self._writers.remove(self._writer)
         return self.record
 
     async def abandon(self, reason: str) -> None:
@@ -168,7 +169,7 @@ class GrowingFile:
         try:
             await self._writer.release()
         finally:
-            self._writers.remove(self.record.id)
+            self._writers.remove(self._writer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,7 @@ class Files:
         return self._growing(newest, links[0], writer)
 
     def _growing(self, record: FileRecord, link: LinkRecord, writer: BlobWriter) -> GrowingFile:
-        self.writers.add(record.id)
+        self.writers.add(writer)
         return GrowingFile(
             record,
             link,

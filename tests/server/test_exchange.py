@@ -1,0 +1,681 @@
+"""What an application may send, and what then arrives at a client."""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from serving import (
+    BODY,
+    GET,
+    GET_1_0,
+    HEAD,
+    PATH_SEND,
+    ZERO_COPY_SEND,
+    Cut,
+    answering,
+    sending,
+    start,
+    until,
+)
+
+from tailrace.errors import ClientDisconnected, StorageUnavailable
+from tailrace.server import Disconnected
+
+KIB = 1024
+
+
+def file_of(path):
+    """An application that sends messages about an open file: `build` makes them."""
+
+    def decorate(build):
+        async def app(scope, receive, send):
+            with path.open("rb") as file:
+                for message in build(file):
+                    await send(message)
+
+        return app
+
+    return decorate
+
+
+# --- what is offered ----------------------------------------------------------------------
+
+
+def test_both_messages_are_offered(served):
+    offered = []
+
+    async def app(scope, receive, send):
+        offered.append(scope["extensions"])
+        await answering(b"")(scope, receive, send)
+
+    served.app = app
+    served.get()
+    assert offered == [{ZERO_COPY_SEND: {}, PATH_SEND: {"offset": True, "count": True}}]
+
+
+def test_what_an_application_does_to_its_scope_stays_in_its_request(served):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(len(scope["extensions"]))
+        scope["extensions"].clear()
+        await answering(b"")(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        for _ in range(2):
+            client.send(GET)
+            client.response()
+    assert seen == [2, 2]
+
+
+# --- zerocopysend -------------------------------------------------------------------------
+
+
+def test_a_whole_file_is_sent(served, path, content, nothing_left):
+    @file_of(path)
+    def app(file):
+        yield start(content_length=len(content))
+        yield {"type": ZERO_COPY_SEND, "file": file}
+
+    served.app = app
+    assert served.get().content == content
+
+
+@pytest.mark.parametrize("length", [0, 1, 64 * KIB, 64 * KIB + 1, 299 * KIB])
+def test_a_span_of_a_file_is_sent(served, path, content, length):
+    @file_of(path)
+    def app(file):
+        yield start(content_length=length)
+        yield {"type": ZERO_COPY_SEND, "file": file, "offset": 7, "count": length}
+
+    served.app = app
+    assert served.get().content == content[7 : 7 + length]
+
+
+def test_without_an_offset_a_file_object_goes_on_where_it_was(served, path, content):
+    async def app(scope, receive, send):
+        with path.open("rb") as file:
+            file.read(10)
+            await send(start(content_length=200_005))
+            for count in (5, 200_000):
+                await send(
+                    {"type": ZERO_COPY_SEND, "file": file, "count": count, "more_body": True}
+                )
+            assert file.tell() == 200_015
+            await send({"type": BODY})
+
+    served.app = app
+    assert served.get().content == content[10:200_015]
+
+
+def test_a_descriptor_by_its_number_goes_on_as_well(served, path, content):
+    async def app(scope, receive, send):
+        descriptor = os.open(path, os.O_RDONLY)
+        os.lseek(descriptor, 10, os.SEEK_SET)
+        await send(start(content_length=200_005))
+        for count in (5, 200_000):
+            await send(
+                {"type": ZERO_COPY_SEND, "file": descriptor, "count": count, "more_body": True}
+            )
+        assert os.lseek(descriptor, 0, os.SEEK_CUR) == 200_015
+        os.close(descriptor)
+        await send({"type": BODY})
+
+    served.app = app
+    assert served.get().content == content[10:200_015]
+
+
+def test_an_offset_leaves_the_position_alone(served, path):
+    positions = []
+
+    async def app(scope, receive, send):
+        with path.open("rb") as file:
+            await send(start(content_length=5))
+            await send({"type": ZERO_COPY_SEND, "file": file, "offset": 100, "count": 5})
+            positions.append(file.tell())
+
+    served.app = app
+    served.get()
+    assert positions == [0]
+
+
+def test_without_content_length_a_file_is_chunked(served, path, content):
+    @file_of(path)
+    def app(file):
+        yield start()
+        yield {"type": ZERO_COPY_SEND, "file": file, "offset": 0}
+
+    served.app = app
+    response = served.get()
+    assert response.fields["transfer-encoding"] == "chunked"
+    assert response.content == content
+
+
+# Sizes on both sides of what is copied, what is joined, and what a socket takes at once.
+lengths = st.sampled_from([0, 1, 4096, 64 * KIB, 64 * KIB + 1, 200 * KIB])
+parts = st.one_of(
+    st.tuples(st.just(BODY), lengths),
+    st.tuples(st.just(ZERO_COPY_SEND), st.integers(0, 100 * KIB), lengths),
+)
+
+
+@given(sequences=st.lists(st.lists(parts, max_size=5), min_size=1, max_size=3), data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_order_of_octets_and_files_arrives_in_this_order(
+    served, path, content, sequences, data
+):
+    """On one connection, asked at once or one after the other, with and without length."""
+    expected = [b"".join(_content_of(part, content) for part in parts) for parts in sequences]
+    has_length = [data.draw(st.booleans()) for _ in sequences]
+    ends_with_file = data.draw(st.booleans())
+    waiting = iter(list(zip(sequences, expected, has_length, strict=True)))
+
+    async def app(scope, receive, send):
+        parts, whole, has_length = next(waiting)
+        await send(start(content_length=len(whole)) if has_length else start())
+        with path.open("rb") as file:
+            for number, part in enumerate(parts):
+                is_last = ends_with_file and number == len(parts) - 1
+                await send(_message_of(part, file, content) | {"more_body": not is_last})
+        if not (parts and ends_with_file):
+            await send({"type": BODY})
+
+    served.app = app
+    with served.connect() as client:
+        if data.draw(st.booleans(), label="pipelined"):
+            client.send(GET * len(sequences))
+            received = [client.response().content for _ in sequences]
+        else:
+            received = []
+            for _ in sequences:
+                client.send(GET)
+                received.append(client.response().content)
+    assert received == expected
+
+
+def _content_of(part, content):
+    return content[: part[1]] if part[0] == BODY else content[part[1] : part[1] + part[2]]
+
+
+def _message_of(part, file, content):
+    if part[0] == BODY:
+        return {"type": BODY, "body": content[: part[1]]}
+    return {"type": ZERO_COPY_SEND, "file": file, "offset": part[1], "count": part[2]}
+
+
+# --- pathsend -----------------------------------------------------------------------------
+
+
+def test_a_path_is_sent(served, path, content, nothing_left):
+    served.app = sending(
+        start(content_length=len(content)), {"type": PATH_SEND, "path": str(path)}
+    )
+    assert served.get().content == content
+
+
+def test_a_span_of_a_path_is_sent(served, path, content):
+    served.app = sending(
+        start(content_length=150_000),
+        {"type": PATH_SEND, "path": str(path), "offset": 100_000, "count": 150_000},
+    )
+    assert served.get().content == content[100_000:250_000]
+
+
+def test_a_path_ends_the_response(served, path):
+    errors = []
+
+    async def app(scope, receive, send):
+        await send(start())
+        await send({"type": PATH_SEND, "path": str(path), "count": 1})
+        try:
+            await send({"type": BODY})
+        except RuntimeError as exc:
+            errors.append(str(exc))
+
+    served.app = app
+    served.get()
+    assert errors == ["Unexpected ASGI message 'http.response.body', the response is complete."]
+
+
+def test_a_file_that_grew_since_its_length_was_promised_is_sent_up_to_it(served, tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"promised, and more")
+    served.app = sending(start(content_length=8), {"type": PATH_SEND, "path": str(path)})
+    assert served.get().content == b"promised"
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "fifo", "unreadable length"])
+def test_a_path_that_is_no_file_to_be_sent_is_a_500(served, tmp_path, kind, nothing_left):
+    path = tmp_path / "file"
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "unreadable length":
+            path.write_bytes(b"short")
+    served.app = sending(
+        start(content_length=9), {"type": PATH_SEND, "path": str(path), "count": 9}
+    )
+    response = served.get()
+    assert (response.status, response.content) == (500, b"Internal Server Error")
+
+
+# --- the head -----------------------------------------------------------------------------
+
+
+def data_segments(client):
+    """How many packets with content have come."""
+    return int.from_bytes(
+        client.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 156)[152:], "little"
+    )
+
+
+@pytest.mark.parametrize("length", [1, 60 * KIB])
+def test_head_and_octets_leave_in_one_packet(served, content, length):
+    served.app = answering(content[:length])
+    with served.connect() as client:
+        client.send(GET)
+        client.response()
+        assert data_segments(client) == 1
+
+
+@pytest.mark.parametrize("length", [1, 60 * KIB, 120 * KIB])
+def test_head_and_the_beginning_of_a_file_leave_in_one_packet(served, path, length):
+    served.app = sending(
+        start(content_length=length), {"type": PATH_SEND, "path": str(path), "count": length}
+    )
+    with served.connect() as client:
+        client.send(GET)
+        client.response()
+        assert data_segments(client) == -(-length // (64 * KIB))
+
+
+def test_the_head_does_not_wait_for_content_that_is_long_in_coming(served):
+    has_come = threading.Event()
+
+    async def app(scope, receive, send):
+        await send(start(content_length=4))
+        await asyncio.to_thread(has_come.wait)
+        await send({"type": BODY, "body": b"late"})
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        head = client.head()
+        has_come.set()
+        assert head.status == 200
+        assert client.file.read(4) == b"late"
+
+
+def test_an_application_that_fails_between_head_and_content_is_a_500(served):
+    async def app(scope, receive, send):
+        await send(start())
+        raise ValueError
+
+    served.app = app
+    response = served.get()
+    assert (response.status, response.content) == (500, b"Internal Server Error")
+
+
+def test_an_application_that_returns_between_head_and_content_is_a_500(served):
+    served.app = sending(start())
+    assert served.get().status == 500
+
+
+def test_the_access_log_tells_of_each_request_once(served, path, caplog):
+    logger = logging.getLogger("uvicorn.access")
+    logger.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO, "uvicorn.access")
+    try:
+        served.app = sending(start(206), {"type": PATH_SEND, "path": str(path), "count": 1})
+        served.get(b"GET /a%20b?c=d HTTP/1.1\r\nHost: a\r\n\r\n")
+    finally:
+        logger.removeHandler(caplog.handler)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == logger.name]
+    assert line.endswith('"GET /a%20b?c=d HTTP/1.1" 206')
+
+
+# --- responses without content ------------------------------------------------------------
+
+
+def test_head_is_answered_as_get_without_its_content(served, path, content, nothing_left):
+    served.app = sending(
+        start(content_length=len(content)), {"type": PATH_SEND, "path": str(path)}
+    )
+    with served.connect() as client:
+        client.send(HEAD, GET)
+        head = client.response("HEAD")
+        assert head.fields["content-length"] == str(len(content))
+        assert client.response().content == content
+
+
+def test_of_a_head_request_the_file_is_not_even_opened(served, tmp_path):
+    served.app = sending(
+        start(content_length=9), {"type": PATH_SEND, "path": str(tmp_path / "missing")}
+    )
+    assert served.get(HEAD).status == 200
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_without_content_has_none_whatever_is_sent(served, path, status):
+    @file_of(path)
+    def app(file):
+        yield start(status)
+        yield {"type": BODY, "body": b"content", "more_body": True}
+        yield {"type": ZERO_COPY_SEND, "file": file}
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET, GET)
+        for _ in range(2):
+            assert client.response().status == status
+
+
+# --- HTTP/1.0 -----------------------------------------------------------------------------
+
+
+def test_http_1_0_gets_no_chunks_and_content_up_to_the_close(served, path, content):
+    @file_of(path)
+    def app(file):
+        yield start()
+        yield {"type": BODY, "body": b"before ", "more_body": True}
+        yield {"type": ZERO_COPY_SEND, "file": file}
+
+    served.app = app
+    response = served.get(GET_1_0)
+    assert "transfer-encoding" not in response.fields
+    assert response.fields["connection"] == "close"
+    assert response.content == b"before " + content
+
+
+def test_where_the_close_ends_the_content_a_failure_resets(served):
+    async def app(scope, receive, send):
+        await send(start())
+        await send({"type": BODY, "body": b"a part", "more_body": True})
+        raise ValueError
+
+    served.app = app
+    with served.connect() as client, pytest.raises(ConnectionResetError):
+        client.send(GET_1_0)
+        client.response()
+
+
+# --- wrong messages -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param([{"type": BODY, "body": b""}], id="content before the head"),
+        pytest.param([start(), start()], id="two heads"),
+        pytest.param([start(), {"type": "http.response.push"}], id="a message not offered"),
+        pytest.param([start(content_length="4x")], id="a length that is no number"),
+        pytest.param([start(x="a\r\nb: c")], id="a field value with a line end"),
+        pytest.param([start(**{"x y": "a"})], id="a field name with a space"),
+        pytest.param([start(transfer_encoding="gzip")], id="a coding we do not do"),
+        pytest.param([start(transfer_encoding="chunked", content_length=4)], id="two framings"),
+        pytest.param(
+            [start(content_length=4), {"type": BODY, "body": b"12345"}], id="too long"
+        ),
+        pytest.param([start(content_length=4), {"type": BODY, "body": b"123"}], id="too short"),
+        pytest.param(
+            [start(), {"type": ZERO_COPY_SEND, "file": 0, "offset": -1, "count": 1}],
+            id="an offset below 0",
+        ),
+    ],
+)
+def test_a_wrong_message_before_any_content_is_a_500(served, messages):
+    errors = []
+
+    async def app(scope, receive, send):
+        try:
+            await sending(*messages)(scope, receive, send)
+        except (RuntimeError, ValueError) as exc:
+            errors.append(exc)
+            raise
+
+    served.app = app
+    assert served.get().status == 500
+    assert len(errors) == 1
+
+
+def test_content_beyond_the_promised_length_cuts_the_connection(served):
+    served.app = sending(
+        start(content_length=4),
+        {"type": BODY, "body": b"123", "more_body": True},
+        {"type": BODY, "body": b"45"},
+    )
+    with pytest.raises(Cut) as cut:
+        served.get()
+    assert cut.value.content == b"123"
+
+
+def test_a_file_beyond_the_promised_length_is_not_sent(served, path):
+    served.app = sending(
+        start(content_length=4), {"type": PATH_SEND, "path": str(path), "count": 5}
+    )
+    assert served.get().status == 500
+
+
+def test_an_application_that_never_completes_cuts_the_connection(served):
+    served.app = sending(start(), {"type": BODY, "body": b"a part", "more_body": True})
+    with pytest.raises(Cut) as cut:
+        served.get()
+    assert cut.value.content == b"a part"
+
+
+def test_nothing_else_can_be_sent_while_a_file_is(served, long_path, nothing_left):
+    errors = []
+
+    async def app(scope, receive, send):
+        await send(start())
+        with long_path.open("rb") as file:
+            first = asyncio.create_task(send({"type": ZERO_COPY_SEND, "file": file}))
+            await asyncio.sleep(0)
+            try:
+                await send({"type": BODY})
+            except RuntimeError as exc:
+                errors.append(str(exc))
+            await first
+
+    served.app = app
+    assert served.get().content == long_path.read_bytes()
+    assert errors == ["Unexpected ASGI message 'http.response.body' while another is sent."]
+
+
+# --- files that fail ----------------------------------------------------------------------
+
+
+def test_a_file_that_shrinks_meanwhile_cuts_the_connection(served, tmp_path, nothing_left):
+    path = tmp_path / "shrinking"
+    whole = os.urandom(16 * KIB * KIB)
+    path.write_bytes(whole)
+    errors = []
+
+    async def app(scope, receive, send):
+        await send(start(content_length=len(whole)))
+        try:
+            await send({"type": PATH_SEND, "path": str(path)})
+        except StorageUnavailable as exc:
+            errors.append(str(exc))
+            raise
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        client.head()
+        os.truncate(path, 15 * KIB * KIB)
+        with pytest.raises(Cut) as cut:
+            client._exactly(len(whole), b"")
+    assert whole.startswith(cut.value.content)
+    until(lambda: errors)
+    assert errors == [f"the file ended at {15 * KIB * KIB}, before {16 * KIB * KIB}"]
+
+
+# --- clients that leave -------------------------------------------------------------------
+
+
+@pytest.fixture(params=["close", "reset"])
+def leave(request):
+    return lambda client: getattr(client, request.param)()
+
+
+def leaving_in_the_middle(served, app, leave):
+    """Ask, read a little, leave; the application's outcome is what it returns or raises."""
+    outcomes = []
+
+    async def observed(scope, receive, send):
+        try:
+            outcomes.append(await app(scope, receive, send))
+        except BaseException as exc:
+            outcomes.append(exc)
+            raise
+
+    served.app = observed
+    client = served.connect(receive_buffer=64 * KIB)
+    client.send(GET)
+    client.head()
+    leave(client)
+    until(lambda: outcomes)
+    return outcomes[0]
+
+
+def test_zerocopysend_raises_when_the_client_leaves(
+    served, long_path, leave, nothing_left, caplog
+):
+    @file_of(long_path)
+    def app(file):
+        yield start()
+        yield {"type": ZERO_COPY_SEND, "file": file}
+
+    outcome = leaving_in_the_middle(served, app, leave)
+    assert isinstance(outcome, Disconnected)
+    assert isinstance(outcome, OSError)
+    assert isinstance(outcome, ClientDisconnected)
+    assert not caplog.records
+
+
+def test_zerocopysend_raises_again_after_the_client_has_left(
+    served, long_path, leave, nothing_left
+):
+    async def app(scope, receive, send):
+        await send(start())
+        with long_path.open("rb") as file:
+            message = {"type": ZERO_COPY_SEND, "file": file, "more_body": True}
+            with pytest.raises(Disconnected):
+                await send(message)
+            await send(message)
+
+    assert isinstance(leaving_in_the_middle(served, app, leave), Disconnected)
+
+
+def test_pathsend_of_a_span_raises_when_the_client_leaves(
+    served, long_path, leave, nothing_left
+):
+    app = sending(start(), {"type": PATH_SEND, "path": str(long_path), "offset": 0})
+    assert isinstance(leaving_in_the_middle(served, app, leave), Disconnected)
+
+
+def test_pathsend_of_the_standard_returns_when_the_client_leaves(
+    served, long_path, leave, nothing_left, caplog
+):
+    app = sending(start(), {"type": PATH_SEND, "path": str(long_path)})
+    assert leaving_in_the_middle(served, app, leave) is None
+    assert not caplog.records
+
+
+def test_body_returns_when_the_client_leaves(served, leave, nothing_left, caplog):
+    async def app(scope, receive, send):
+        await send(start())
+        await send({"type": BODY, "body": bytes(16 * KIB * KIB), "more_body": True})
+        await send({"type": BODY, "body": b"more", "more_body": True})
+
+    assert leaving_in_the_middle(served, app, leave) is None
+    assert not caplog.records
+
+
+def test_receive_tells_while_a_file_is_being_sent(served, long_path, leave, nothing_left):
+    messages = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(start())
+
+        async def watch():
+            messages.append((await receive())["type"])
+
+        watching = asyncio.create_task(watch())
+        await send({"type": PATH_SEND, "path": str(long_path)})
+        await watching
+
+    leaving_in_the_middle(served, app, leave)
+    assert messages == ["http.disconnect"]
+
+
+def test_an_application_that_never_waits_does_not_stop_the_others(served, leave):
+    has_been_told = threading.Event()
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/other":
+            await answering(b"other")(scope, receive, send)
+            return
+        await receive()
+
+        async def watch():
+            await receive()
+            sending.cancel()
+            has_been_told.set()
+
+        async def send_for_ever():
+            await send(start())
+            while True:
+                await send({"type": BODY, "body": bytes(KIB), "more_body": True})
+
+        watching = asyncio.create_task(watch())
+        sending = asyncio.create_task(send_for_ever())
+        await asyncio.wait((watching, sending))
+
+    served.app = app
+    client = served.connect()
+    client.send(GET)
+    client.head()
+    leave(client)
+    assert has_been_told.wait(10)
+    assert served.get(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n").content == b"other"
+    served.settle()
+
+
+# --- cancellation -------------------------------------------------------------------------
+
+
+def test_a_cancelled_sending_leaves_nothing_behind(served, long_path, nothing_left):
+    outcomes = []
+
+    async def app(scope, receive, send):
+        await send(start())
+        with long_path.open("rb") as file:
+            message = {"type": ZERO_COPY_SEND, "file": file, "more_body": True}
+            try:
+                async with asyncio.timeout(0.05):
+                    await send(message)
+            except TimeoutError:
+                outcomes.append("cancelled")
+            with pytest.raises(Disconnected):  # whoever goes on is not to be believed
+                await send(message)
+            outcomes.append("cut")
+
+    served.app = app
+    with served.connect(receive_buffer=64 * KIB) as client:
+        client.send(GET)
+        client.head()
+        until(lambda: len(outcomes) == 2)
+        with pytest.raises(Cut):
+            client._chunks()
+    assert outcomes == ["cancelled", "cut"]
