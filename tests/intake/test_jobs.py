@@ -339,21 +339,27 @@ async def test_the_end_of_jobs_is_the_end_of_them_all(any_room):
     await any_room.check()
 
 
-async def test_runs_may_finish_within_the_grace_time(room):
+async def test_a_run_may_finish_within_the_grace_time(room):
+    may_end = asyncio.Event()
+
     @producer
     async def waits():
         yield b"x"
         await may_end.wait()
         yield b"y"
 
-    may_end, endless = asyncio.Event(), Endless()
-    async with Jobs(room.files, at_once=2, grace_seconds=0.05) as jobs:
-        finishes = await jobs.start(waits, {})
-        await begun(room, await jobs.start(endless.producer, {}))
-        await begun(room, finishes)
+    async with asyncio.timeout(5), Jobs(room.files, at_once=1, grace_seconds=3600) as jobs:
+        await begun(room, await jobs.start(waits, {}))
         asyncio.get_running_loop().call_soon(may_end.set)
-    sealed = await room.catalogue.find_file(finishes.file.record.id)
-    assert (sealed.state, sealed.length) == (FileState.SEALED, 2)
+    assert [record.length for record in await room.records()] == [2]
+    await room.check()
+
+
+async def test_a_run_that_outlasts_the_grace_time_is_cancelled(room):
+    endless = Endless()
+    async with asyncio.timeout(5), Jobs(room.files, at_once=1, grace_seconds=0.01) as jobs:
+        await begun(room, await jobs.start(endless.producer, {}))
+    assert [record.reason for record in await room.records()] == [STOPPED]
     assert endless.closed == 1
     await room.check()
 

@@ -111,6 +111,7 @@ class Exchange:
             else:
                 raise RuntimeError(f"Unexpected ASGI message '{kind}'.")
         except Disconnected:
+            self._cycle.disconnected = True
             if _tells(message):
                 raise
             return
