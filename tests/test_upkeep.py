@@ -410,7 +410,7 @@ async def test_rounds_are_repeated_also_after_one_that_failed(kept, caplog):
         "CREATE TRIGGER broken BEFORE UPDATE ON files BEGIN SELECT RAISE(ABORT, 'broken'); END"
     )
     running = asyncio.create_task(kept.upkeep.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "a round of upkeep failed" not in caplog.text:
             await asyncio.to_thread(lambda: None)
         kept.execute("DROP TRIGGER broken")
@@ -421,7 +421,7 @@ async def test_rounds_are_repeated_also_after_one_that_failed(kept, caplog):
         await running
 
 
-async def test_whenever_a_round_is_cut_off_the_next_one_finishes_it(
+async def test_whenever_a_round_is_cut_off_the_next_ones_finish_it(
     kept, cancelled_at_every_step
 ):
     left = {}
@@ -436,16 +436,18 @@ async def test_whenever_a_round_is_cut_off_the_next_one_finishes_it(
         await kept.blob()
 
     async def check():
-        await kept.upkeep.sweep()
-        assert {record: (await kept.find(record)).state for record in left} == left
-        assert list(await kept.catalogue.growing_files()) == []
-        assert list(await kept.catalogue.expired_files(NOON, limit=1)) == []
         whole.update(
             record.blob
             for record, state in left.items()
             if state is FileState.SEALED and record.expires_at is None
         )
-        assert await kept.keys() == whole
+        await kept.upkeep.sweep()
+        async with asyncio.timeout(30):
+            # A cancelled `resume` may hold its blob for a moment more, until its thread ends.
+            while await kept.catalogue.growing_files() or await kept.keys() != whole:
+                await kept.upkeep.sweep()
+        assert {record: (await kept.find(record)).state for record in left} == left
+        assert list(await kept.catalogue.expired_files(NOON, limit=1)) == []
         await leave_behind()
 
     await leave_behind()

@@ -61,13 +61,22 @@ class Exchange:
     def leave(self):
         self._messages.put_nowait({"type": "http.disconnect"})
 
+    async def until(self, holds):
+        """Wait until something holds, which is asked after each thing that came."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not holds():
+                if self._task.done():
+                    raise AssertionError("it was over before") from self._task.exception()
+                self._changed.clear()
+                await self._changed.wait()
+
     async def begins(self):
         """Wait until the client has the head."""
-        await self._until(lambda: self.status is not None)
+        await self.until(lambda: self.status is not None)
 
     async def has(self, length):
         """Wait until the client has so many bytes."""
-        await self._until(lambda: len(self.content) >= length)
+        await self.until(lambda: len(self.content) >= length)
 
     async def ends(self):
         """Wait until the application is done; what it raises is raised here."""
@@ -77,14 +86,6 @@ class Exchange:
     async def stop(self):
         self._task.cancel()
         await asyncio.wait((self._task,))
-
-    async def _until(self, holds):
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not holds():
-                if self._task.done():
-                    raise AssertionError("it was over before") from self._task.exception()
-                self._changed.clear()
-                await self._changed.wait()
 
     async def _send(self, message):
         assert not self.is_ended, "the response had ended"

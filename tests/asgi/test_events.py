@@ -53,7 +53,7 @@ async def test_the_life_of_a_file_is_told_to_its_end(client, growing):
     assert following.fields["content-type"].startswith("text/event-stream")
     assert following.fields["cache-control"] == "no-cache"
     await append(client, location, 0, b"first ", complete=False)
-    await following.has(len(following.content) + 1)
+    await following.until(lambda: b'"length": 6' in following.content)
     await append(client, location, 6, b"second", complete=True)
     await following.ends()
     assert following.is_ended
@@ -98,8 +98,7 @@ async def test_a_silence_is_broken_by_comments(client, growing, monkeypatch):
     link, _ = growing
     following = client.begin("GET", f"{link}?events")
     await following.has(1)
-    while not following.content.endswith(b"\n\n:\n\n"):
-        await following.has(len(following.content) + 1)
+    await following.until(lambda: following.content.endswith(b"\n\n:\n\n"))
     assert len(events_of(following)) == 1
 
 

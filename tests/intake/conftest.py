@@ -76,7 +76,7 @@ class Room:
         Each record says what its blob is. What still grows has no writer, and is an upload
         that can be resumed. No blob is unknown.
         """
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.writers.ended()
         growing = await self.catalogue.growing_files()
         uploads = {file.id: upload for file, upload in growing}

@@ -337,7 +337,7 @@ async def test_who_waits_for_the_writers_waits_for_the_last_of_them(any_room, en
     await first.abandon("the test is over")
     assert await is_waiting(waiting)
     await (second.abandon("the test is over") if end == "abandon" else getattr(second, end)())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await waiting
 
 
@@ -346,14 +346,14 @@ async def test_who_begins_or_resumes_is_a_writer_and_who_fails_to_is_none(any_ro
     with pytest.raises(BlobBusy):
         await any_room.files.resume(file.record)
     await file.release()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await any_room.writers.ended()
     resumed = await any_room.files.resume(file.record)
     await file.release()  # once more, by who was there before
     waiting = asyncio.create_task(any_room.writers.ended())
     assert await is_waiting(waiting)
     await resumed.abandon("the test is over")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await waiting
 
 

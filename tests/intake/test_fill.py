@@ -236,7 +236,7 @@ async def test_a_full_store_stops_a_silent_source_at_once():
     store = MemoryBlobs(limit_bytes=3)
     writer = await store.create(KEY)
     source = Source(b"abcdef", then=silence)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(StorageFull):
             await fill(writer, source, RunningDigest(), limit=99)
     assert source.has_ended
@@ -289,7 +289,7 @@ async def test_what_a_slow_source_gives_can_be_read_before_it_gives_more(store, 
 
         async def source():
             for length in range(5):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     await reader.wait_beyond(length - 1)
                 yield b"x"
 

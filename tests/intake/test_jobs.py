@@ -66,14 +66,14 @@ async def rounds(count):
 
 async def ended(room, jobs, job):
     """Wait for the end of a run and return the record of its file."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while jobs.find(job.file.record.id) is job:
             await pause()
     return await room.catalogue.find_file(job.file.record.id)
 
 
 async def begun(room, job):
-    async with asyncio.timeout(5), room.store.open(job.file.record.blob) as reader:
+    async with asyncio.timeout(30), room.store.open(job.file.record.blob) as reader:
         await reader.wait_beyond(0)
 
 
@@ -102,7 +102,7 @@ async def test_a_sync_producer_runs_beside_the_loop(any_room):
     @producer
     def slow():
         yield b"a"
-        assert may_go_on.wait(5)
+        assert may_go_on.wait(30)
         yield b"b"
 
     async with Jobs(any_room.files, at_once=1) as jobs:
@@ -348,7 +348,7 @@ async def test_a_run_may_finish_within_the_grace_time(room):
         await may_end.wait()
         yield b"y"
 
-    async with asyncio.timeout(5), Jobs(room.files, at_once=1, grace_seconds=3600) as jobs:
+    async with asyncio.timeout(30), Jobs(room.files, at_once=1, grace_seconds=3600) as jobs:
         await begun(room, await jobs.start(waits, {}))
         asyncio.get_running_loop().call_soon(may_end.set)
     assert [record.length for record in await room.records()] == [2]
@@ -357,7 +357,7 @@ async def test_a_run_may_finish_within_the_grace_time(room):
 
 async def test_a_run_that_outlasts_the_grace_time_is_cancelled(room):
     endless = Endless()
-    async with asyncio.timeout(5), Jobs(room.files, at_once=1, grace_seconds=0.01) as jobs:
+    async with asyncio.timeout(30), Jobs(room.files, at_once=1, grace_seconds=0.01) as jobs:
         await begun(room, await jobs.start(endless.producer, {}))
     assert [record.reason for record in await room.records()] == [STOPPED]
     assert endless.closed == 1
@@ -365,7 +365,7 @@ async def test_a_run_that_outlasts_the_grace_time_is_cancelled(room):
 
 
 async def test_nothing_is_waited_for_where_nothing_runs(room):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with Jobs(room.files, at_once=1, grace_seconds=3600):
             pass
         async with Jobs(room.files, at_once=1, grace_seconds=3600) as jobs:
@@ -379,7 +379,7 @@ async def test_an_error_of_the_service_ends_them_as_well(room):
             await jobs.start(Endless().producer, {})
             raise ValueError("the service's own")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(ValueError, match="the service's own"):
             await serve()
     assert [record.reason for record in await room.records()] == [STOPPED]

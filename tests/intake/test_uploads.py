@@ -201,7 +201,7 @@ async def test_where_a_reader_follows_it_sees_each_chunk_as_it_comes(any_room):
     creating = asyncio.create_task(any_room.uploads.create(creation(), slow))
     await slow.has_begun.wait()
     [record] = await any_room.records()
-    async with asyncio.timeout(5), any_room.store.open(record.blob) as reader:
+    async with asyncio.timeout(30), any_room.store.open(record.blob) as reader:
         assert (await reader.wait_beyond(2)).length == 3
     slow.may_end.set()
     assert (await creating).file.length == 3

@@ -11,7 +11,7 @@ from tailrace.server import Limits
 # With --import-mode=importlib nothing else lets tests import what stands beside them.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from serving import Served  # noqa: E402  # needs the path above
+from serving import Served  # needs the path above
 
 
 @pytest.fixture(scope="session", params=["uvloop", "asyncio"])

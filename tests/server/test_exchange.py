@@ -238,7 +238,10 @@ def test_a_path_ends_the_response(served, path):
             errors.append(str(exc))
 
     served.app = app
-    served.get()
+    with served.connect() as client:
+        client.send(GET)
+        client.response()
+        until(lambda: errors)
     assert errors == ["Unexpected ASGI message 'http.response.body', the response is complete."]
 
 

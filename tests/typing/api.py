@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-import tailrace
 from fastapi import FastAPI
 from starlette.responses import Response
+
+import tailrace
 from tailrace import FileResponse, Producer, Tailrace
 
 files = Tailrace("./data", url="https://files.example")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,6 +19,8 @@ from tailrace.service import Service
 
 Answering: TypeAlias = Callable[[Service, Request], Coroutine[Any, Any, Response]]
 Current: TypeAlias = Callable[[], Service]
+
+_log = logging.getLogger("tailrace.requests")
 
 _READING = ("GET", "HEAD")
 
@@ -63,7 +66,10 @@ class Resource:
         except ClientDisconnected:
             return Response(status_code=400)  # nobody is there to read it
         except TailraceError as exc:
-            return error_response(exc)
+            response = error_response(exc)
+            if response.status_code >= 500:  # without the path: it may hold a token
+                _log.error("a %s request failed: %s", method, exc, exc_info=exc.__cause__)
+            return response
 
     def _refuse(self, method: str) -> Response:
         allowed = [*self.methods]

@@ -39,7 +39,8 @@ async def fill(
 
     Raises:
         LengthExceeded: the source gave more; what lay below the limit is kept.
-        StorageError: as `BlobWriter.append`; the source is then read no further.
+        StorageError: as `BlobWriter.append`; the source is then read no further, and the
+            digest may have seen more than the blob has.
     """
     backlog = _Backlog()
     try:

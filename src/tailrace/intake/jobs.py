@@ -76,11 +76,7 @@ class Job:
 
 
 class Jobs:
-    """Starts jobs and owns them.
-
-    Use as a context manager: at its end those that run may finish within the grace time,
-    and then all are ended.
-    """
+    """Starts jobs and owns them. Use as a context manager: its end stops them all."""
 
     def __init__(self, files: Files, *, at_once: int, grace_seconds: float = 0) -> None:
         self._files = files
@@ -99,9 +95,18 @@ class Jobs:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if exc is not None:
+            self._grace_seconds = 0
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Let those that run finish within the grace time, and then end them; may be repeated.
+
+        From now on, a run that is started is cancelled at once.
+        """
         self._is_stopping = True
         try:
-            if self._tasks and exc is None:
+            if self._tasks:
                 await asyncio.wait(self._tasks, timeout=self._grace_seconds)
         finally:
             for job in self._running.values():

@@ -18,13 +18,16 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from tailrace.server import tcp
 from tailrace.server.limits import Limits
 from tailrace.server.stalls import StallWatch
-from tailrace.server.transfer import Disconnected, Transfer
+from tailrace.server.transfer import TURN_BYTES, Disconnected, Transfer
 from tailrace.spans import Span
 
 LEFT = "the client left before the end"
 
 # Up to this length, one more packet costs more than a copy.
 _JOINED_BYTES = 64 * 1024
+
+# What a message costs by itself, compared with its octets.
+_MESSAGE_BYTES = 16 * 1024
 
 # asyncio would buffer 512 KiB for each reader over TLS.
 _TLS_BUFFER_BYTES = 64 * 1024
@@ -50,6 +53,7 @@ class Outlet:
         self._socket = transport.get_extra_info("socket")
         self._limits = limits
         self._written = 0
+        self._turn = 0  # how much was written since others had their turn
         self._transfer: Transfer | None = None
         self._loss: str | None = None
         self._closing: asyncio.TimerHandle | None = None
@@ -73,6 +77,7 @@ class Outlet:
             return
         length = sum(map(len, pieces))
         self._written += length
+        self._turn += length + _MESSAGE_BYTES
         if length <= _JOINED_BYTES:
             self._transport.write(b"".join(pieces))
         else:
@@ -82,12 +87,23 @@ class Outlet:
     async def drained(self) -> None:
         """Return once the kernel has taken all that was written.
 
+        From time to time others have their turn, or an application that never waits for
+        anything else would keep it for as long as its client is fast.
+
         Raises:
             Disconnected: it never will.
         """
-        if self._flow.write_paused and self._loss is None:
+        if self._transport.is_closing():  # of which we are told in a later turn
+            self.connection_lost()
+        if self._loss is not None:
+            raise Disconnected(self._loss)
+        if self._flow.write_paused:
             with self._stall_watch():
                 await self._flow.drain()
+            self._turn = 0
+        elif self._turn > TURN_BYTES:
+            await asyncio.sleep(0)
+            self._turn = 0
         if self._loss is not None:
             raise Disconnected(self._loss)
 

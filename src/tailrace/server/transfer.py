@@ -17,7 +17,7 @@ from tailrace.server import cache
 from tailrace.spans import Span
 
 # What one connection sends before the others have their turn: some 0.3 ms on loopback.
-_TURN_BYTES = 1024 * 1024
+TURN_BYTES = 1024 * 1024
 
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
 
@@ -85,7 +85,7 @@ class Transfer:
             if offset == self._resident_stop:
                 stop = min(offset + cache.WINDOW_BYTES, self._stop)
                 self._resident_stop = cache.resident_stop(self._descriptor, offset, stop)
-            turn = min(self._resident_stop - offset, _TURN_BYTES)
+            turn = min(self._resident_stop - offset, TURN_BYTES)
             if not turn:
                 self._waiting.set_result(None)
                 return

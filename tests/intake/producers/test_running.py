@@ -45,7 +45,7 @@ async def collected(generator):
 
 async def happened(event):
     """Wait for an event of a thread."""
-    assert await asyncio.to_thread(event.wait, 5)
+    assert await asyncio.to_thread(event.wait, 30)
 
 
 def producer_threads():
@@ -56,7 +56,7 @@ def producer_threads():
 def no_thread_is_left():
     yield
     for thread in producer_threads():
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
 
 
@@ -195,7 +195,7 @@ async def test_the_loop_goes_on_while_a_sync_producer_blocks():
 
     def run():
         yield b"a"
-        assert may_go_on.wait(5)
+        assert may_go_on.wait(30)
         yield b"b"
 
     async with contextlib.aclosing(content_of(run())) as content:
@@ -251,7 +251,7 @@ async def test_a_thread_that_is_not_wanted_any_more_stops_at_its_next_yield(is_b
         try:
             yield b"first"
             if not is_behind:
-                assert may_go_on.wait(5)
+                assert may_go_on.wait(30)
             for _ in range(3 * AHEAD_CHUNKS):
                 made.append(1)
                 yield b"x"
@@ -281,7 +281,7 @@ async def test_a_cancelled_run_closes_its_producer(kind):
     def run():
         try:
             yield b"x"
-            may_go_on.wait(5)
+            may_go_on.wait(30)
             yield b"y"
         finally:
             ended.set()
@@ -303,7 +303,7 @@ async def test_a_cancelled_run_closes_its_producer(kind):
                 has_begun.set()
 
     running = asyncio.create_task(run_all())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await has_begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -318,7 +318,7 @@ async def test_a_producer_that_fails_while_it_is_stopped_is_logged_and_hurts_nob
     def run():
         try:
             yield b"x"
-            assert may_go_on.wait(5)
+            assert may_go_on.wait(30)
             yield b"y"
         finally:
             raise ValueError("cannot be cleaned up")
@@ -328,7 +328,7 @@ async def test_a_producer_that_fails_while_it_is_stopped_is_logged_and_hurts_nob
             assert await anext(content) == b"x"
         may_go_on.set()
         for thread in producer_threads():
-            await asyncio.to_thread(thread.join, 5)
+            await asyncio.to_thread(thread.join, 30)
     assert "failed when it was stopped" in caplog.text
     assert "cannot be cleaned up" in caplog.text
 
@@ -340,7 +340,7 @@ async def test_a_producer_that_outlives_its_loop_ends_in_silence():
     def run():
         try:
             yield b"x"
-            assert may_go_on.wait(5)
+            assert may_go_on.wait(30)
             yield b"y"
         finally:
             ended.set()
