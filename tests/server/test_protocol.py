@@ -1,0 +1,534 @@
+"""Limits, deadlines, refusals, and the order of what is answered."""
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+from serving import (
+    BODY,
+    GET,
+    PATH_SEND,
+    Cut,
+    answering,
+    sending,
+    start,
+    until,
+)
+
+POST_10 = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def read_all(receive):
+    content = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        content += message["body"]
+        if not message["more_body"]:
+            return content
+
+
+async def echo(scope, receive, send):
+    content = await read_all(receive)
+    if content is not None:
+        await answering(content)(scope, receive, send)
+
+
+async def deaf(scope, receive, send):
+    """Answers before it has read anything."""
+    await answering(b"enough")(scope, receive, send)
+
+
+class Waiting:
+    """An application that answers when it is told to, and sees whether the client is there."""
+
+    def __init__(self):
+        self.has_begun = threading.Event()
+        self.may_answer = threading.Event()
+
+    async def __call__(self, scope, receive, send):
+        self.has_begun.set()
+        await asyncio.to_thread(self.may_answer.wait)
+        await answering(b"waited")(scope, receive, send)
+
+
+# --- lengths and counts -------------------------------------------------------------------
+
+
+def request(target=b"/", fields=()):
+    lines = [b"GET " + target + b" HTTP/1.1", b"Host: a", *fields, b"", b""]
+    return b"\r\n".join(lines)
+
+
+def test_a_target_as_long_as_the_limit_is_taken(served, limits):
+    limits(target_bytes=100)
+    served.app = answering(b"")
+    assert served.get(request(b"/" + b"a" * 99)).status == 200
+
+
+def test_a_longer_target_is_a_414(served, limits):
+    limits(target_bytes=100)
+    served.app = answering(b"")
+    assert served.get(request(b"/" + b"a" * 100)).status == 414
+
+
+def test_a_target_without_end_is_a_414(served, limits):
+    limits(target_bytes=100)
+    served.app = answering(b"")
+    with served.connect() as client:
+        client.send(b"GET /", b"a" * 200)
+        assert client.response().status == 414
+        assert client.has_ended()
+
+
+def test_as_many_field_lines_as_the_limit_are_taken(served, limits):
+    limits(field_lines=10)
+    served.app = answering(b"")
+    assert served.get(request(fields=[b"X: y"] * 9)).status == 200
+
+
+def test_one_field_line_more_is_a_431(served, limits):
+    limits(field_lines=10)
+    served.app = answering(b"")
+    assert served.get(request(fields=[b"X: y"] * 10)).status == 431
+
+
+def test_fields_as_long_as_the_limit_are_taken(served, limits):
+    limits(head_bytes=1000)
+    served.app = answering(b"")
+    assert served.get(request(fields=[b"X: " + b"y" * 900])).status == 200
+
+
+@pytest.mark.parametrize("lines", [[b"X: " + b"y" * 1000], [b"X: " + b"y" * 300] * 4])
+def test_longer_fields_are_a_431(served, limits, lines):
+    limits(head_bytes=1000)
+    served.app = answering(b"")
+    assert served.get(request(fields=lines)).status == 431
+
+
+def test_a_field_without_end_is_a_431(served, limits):
+    limits(head_bytes=1000)
+    served.app = answering(b"")
+    with served.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+        for _ in range(20):
+            client.send(b"y" * 100)
+        assert client.response().status == 431
+        assert client.has_ended()
+
+
+def test_content_does_not_count_as_head(served, limits):
+    limits(head_bytes=1000)
+    served.app = echo
+    content = b"x" * 100_000
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+    with served.connect() as client:
+        client.send(head + content + head + content)
+        assert client.response().content == content
+        assert client.response().content == content
+
+
+def test_small_chunks_do_not_count_as_head(served, limits):
+    limits(head_bytes=1000)
+    served.app = echo
+    with served.connect() as client:
+        client.send(CHUNKED, b"1\r\nx\r\n" * 1000, b"0\r\n\r\n")
+        assert client.response().content == b"x" * 1000
+
+
+@pytest.mark.parametrize("endless", [b"1;a=", b"0\r\nX: "], ids=["extension", "trailer field"])
+def test_what_surrounds_chunks_is_limited(served, limits, endless):
+    limits(head_bytes=1000)
+    served.app = echo
+    with served.connect() as client:
+        client.send(CHUNKED, endless)
+        for _ in range(30):
+            client.send(b"y" * 100)
+        assert client.response().status == 400
+        assert client.has_ended()
+
+
+def test_trailer_fields_stay_out_of_the_scope(served):
+    seen = []
+
+    async def app(scope, receive, send):
+        content = await read_all(receive)
+        seen.append([name for name, _ in scope["headers"]])
+        await answering(content)(scope, receive, send)
+
+    served.app = app
+    assert (
+        served.get(CHUNKED + b"1\r\nx\r\n0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n").status == 200
+    )
+    assert seen == [[b"host", b"transfer-encoding"]]
+
+
+def test_more_waiting_requests_than_the_limit_are_a_429(served, limits):
+    limits(pipelined_requests=3)
+    served.app = app = Waiting()
+    with served.connect() as client:
+        client.send(GET * 6)
+        app.may_answer.set()
+        assert [client.response().status for _ in range(5)] == [200, 200, 200, 200, 429]
+        assert client.has_ended()
+
+
+# --- the order of answers -----------------------------------------------------------------
+
+
+def test_pipelined_requests_are_answered_in_order(served, long_path, nothing_left):
+    async def app(scope, receive, send):
+        length = int(scope["query_string"])
+        if scope["path"] == "/file":
+            await send(start(content_length=length))
+            await send({"type": PATH_SEND, "path": str(long_path), "count": length})
+        else:
+            await answering(b"x" * length)(scope, receive, send)
+
+    served.app = app
+    asked = [("/file", 1), ("/octets", 100_000), ("/file", 3_000_000), ("/octets", 5)] * 3
+    whole = long_path.read_bytes()
+    with served.connect() as client:
+        client.send(
+            b"".join(
+                f"GET {path}?{length} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+                for path, length in asked
+            )
+        )
+        for path, length in asked:
+            expected = whole[:length] if path == "/file" else b"x" * length
+            assert client.response().content == expected
+
+
+def test_a_refusal_waits_for_the_responses_before_it(served):
+    served.app = app = Waiting()
+    with served.connect() as client:
+        client.send(GET, GET, b"GET / HTTP/1.1\r\n\r\n", GET)
+        app.has_begun.wait()
+        app.may_answer.set()
+        assert [client.response().status for _ in range(3)] == [200, 200, 400]
+        assert client.has_ended()
+
+
+def test_a_refusal_does_not_touch_a_file_being_sent(served, long_path):
+    served.app = sending(
+        start(content_length=long_path.stat().st_size),
+        {"type": PATH_SEND, "path": str(long_path)},
+    )
+    with served.connect() as client:
+        client.send(GET)
+        assert client.head().status == 200
+        client.send(b"no request at all\r\n\r\n")
+        assert client._exactly(long_path.stat().st_size, b"") == long_path.read_bytes()
+        assert client.response().status == 400
+        assert client.has_ended()
+
+
+def test_broken_content_of_a_waiting_request_is_refused_in_its_turn(served):
+    served.app = app = Waiting()
+    with served.connect() as client:
+        client.send(GET, CHUNKED, b"no length\r\n")
+        app.has_begun.wait()
+        app.may_answer.set()
+        assert [client.response().status for _ in range(2)] == [200, 400]
+        assert client.has_ended()
+
+
+def test_broken_content_is_a_400_and_a_disconnect_for_the_application(served, nothing_left):
+    outcomes = []
+
+    async def app(scope, receive, send):
+        outcomes.append(await read_all(receive))
+
+    served.app = app
+    with served.connect() as client:
+        client.send(CHUNKED, b"no length\r\n")
+        assert client.response().status == 400
+        assert client.has_ended()
+    until(lambda: outcomes)
+    assert outcomes == [None]
+
+
+def test_broken_content_after_the_response_has_begun_cuts_it(served, nothing_left):
+    async def app(scope, receive, send):
+        await send(start(content_length=4))
+        await send({"type": BODY, "body": b"ab", "more_body": True})
+        await read_all(receive)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(CHUNKED)
+        client.head()
+        client.send(b"no length\r\n")
+        with pytest.raises(Cut) as cut:
+            client._exactly(4, b"")
+    assert cut.value.content == b"ab"
+
+
+def test_broken_content_after_the_response_has_ended_closes(served, nothing_left):
+    served.app = deaf
+    with served.connect() as client:
+        client.send(CHUNKED)
+        assert client.response().content == b"enough"
+        client.send(b"no length\r\n")
+        assert client.has_ended()
+
+
+def test_a_refusal_of_head_has_no_content(served):
+    served.app = answering(b"")
+    with served.connect() as client:
+        client.send(b"HEAD / HTTP/1.1\r\n\r\n")
+        assert client.response("HEAD").status == 400
+        assert client.has_ended()
+
+
+def test_the_first_of_two_applications_is_told_when_the_client_leaves(served, nothing_left):
+    """uvicorn tells only the request that came last."""
+    outcomes = []
+
+    async def app(scope, receive, send):
+        await receive()
+        outcomes.append((await receive())["type"])
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET, GET)
+        until(lambda: len(served.connections) == 1)
+    # Reading is paused behind the second request, so that only sending would tell; a time
+    # limit of uvicorn's, or the end of the server, closes as well.
+    served.loop.call_soon_threadsafe(lambda: [c.transport.abort() for c in served.connections])
+    until(lambda: outcomes)
+    assert outcomes == ["http.disconnect"]
+
+
+# --- upgrades -----------------------------------------------------------------------------
+
+H2C = b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+
+
+def test_an_upgrade_that_is_not_done_is_answered_and_closed(served):
+    served.app = answering(b"plain")
+    with served.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n", H2C, b"\r\n", GET)
+        response = client.response()
+        assert (response.content, response.fields["connection"]) == (b"plain", "close")
+        assert client.has_ended()
+
+
+def test_content_together_with_an_upgrade_is_refused_and_not_lost(served):
+    served.app = echo
+    head = b"POST / HTTP/1.1\r\nHost: a\r\n" + H2C + b"Content-Length: 5\r\n\r\n"
+    assert served.get(head + b"lost?").status == 501
+
+
+# --- deadlines ----------------------------------------------------------------------------
+
+
+def test_a_connection_without_a_request_is_closed_in_time(served, limits, nothing_left):
+    limits(head_seconds=0.1)
+    with served.connect() as client:
+        assert client.has_ended()
+
+
+@pytest.mark.parametrize("beginning", [b"G", b"GET / HTTP/1.1\r\nHost: a\r\nX"])
+def test_a_head_that_does_not_end_in_time_is_a_408(served, limits, beginning, nothing_left):
+    limits(head_seconds=0.1)
+    with served.connect() as client:
+        client.send(beginning)
+        response = client.response()
+        assert (response.status, response.fields["connection"]) == (408, "close")
+        assert client.has_ended()
+
+
+def test_a_trickle_does_not_prolong_the_time_for_a_head(served, limits, nothing_left):
+    limits(head_seconds=0.2)
+    begun_at = time.monotonic()
+    with served.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nX: ")
+        while client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+            if served_something(client):
+                break
+            client.send(b"y")
+        assert client.response().status == 408
+    assert time.monotonic() - begun_at < 2
+
+
+def served_something(client):
+    client.socket.settimeout(0.02)
+    try:
+        return bool(client.socket.recv(1, socket.MSG_PEEK))
+    except TimeoutError:
+        return False
+    finally:
+        client.socket.settimeout(10)
+
+
+def test_the_time_for_a_head_holds_for_later_requests_too(served, limits, nothing_left):
+    limits(head_seconds=0.1)
+    served.app = answering(b"first")
+    with served.connect() as client:
+        client.send(GET)
+        assert client.response().content == b"first"
+        client.send(b"GET")
+        assert client.response().status == 408
+
+
+def test_half_a_request_does_not_disturb_the_response_before(served, limits):
+    limits(head_seconds=0.05)
+    served.app = app = Waiting()
+    with served.connect() as client:
+        client.send(GET, b"GET / HTTP/1.1\r\n")
+        time.sleep(0.2)  # much longer than the limit
+        app.may_answer.set()
+        assert client.response().content == b"waited"
+        client.send(b"Host: a\r\n\r\n")
+        assert client.response().content == b"waited"
+
+
+@pytest.mark.parametrize("request_head", [POST_10, CHUNKED], ids=["length", "chunked"])
+def test_content_that_stalls_is_a_408(served, limits, request_head, nothing_left):
+    limits(content_stall_seconds=0.1)
+    served.app = echo
+    with served.connect() as client:
+        client.send(request_head, b"5\r\n")
+        assert client.response().status == 408
+        assert client.has_ended()
+
+
+def test_content_that_stalls_behind_a_response_cuts(served, limits, nothing_left):
+    limits(content_stall_seconds=0.1)
+
+    async def app(scope, receive, send):
+        await send(start(content_length=10))
+        await send({"type": BODY, "body": b"a", "more_body": True})
+        await read_all(receive)
+
+    served.app = app
+    with served.connect() as client, pytest.raises(Cut):
+        client.send(POST_10, b"5")
+        client.response()
+
+
+def test_content_that_is_slow_but_moves_is_taken(served, limits):
+    limits(content_stall_seconds=0.2)
+    served.app = echo
+    with served.connect() as client:
+        client.send(POST_10)
+        for number in range(10):
+            client.send(b"%d" % number)
+            time.sleep(0.04)
+        assert client.response().content == b"0123456789"
+
+
+def test_the_time_an_application_takes_to_read_is_not_the_clients(served, limits):
+    limits(content_stall_seconds=0.05)
+    length = 8 * 1024 * 1024
+
+    async def app(scope, receive, send):
+        await receive()
+        await asyncio.sleep(0.3)  # reading is paused meanwhile
+        await read_all(receive)
+        await answering(b"all of it")(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length)
+        sender = threading.Thread(target=client.send, args=(bytes(length),))
+        sender.start()
+        assert client.response().content == b"all of it"
+        sender.join()
+
+
+def test_a_client_that_waits_for_100_continue_is_not_cut(served, limits):
+    limits(content_stall_seconds=0.05)
+    may_read = threading.Event()
+
+    async def app(scope, receive, send):
+        await asyncio.to_thread(may_read.wait)
+        await echo(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST_10.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        time.sleep(0.2)
+        may_read.set()
+        assert client.head().status == 100
+        client.send(b"0123456789")
+        assert client.response().content == b"0123456789"
+
+
+# --- closing in stages --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused_by", ["application", "server"])
+def test_a_client_that_is_still_sending_can_read_why_it_is_refused(
+    served, refused_by, nothing_left
+):
+    """RFC 9112 §9.6: closed at once, the connection would be reset, and the answer lost."""
+
+    async def app(scope, receive, send):
+        await send(start(413, connection="close", content_length=8))
+        await send({"type": BODY, "body": b"too much"})
+
+    served.app = app
+    host = b"a" if refused_by == "application" else b"a b"
+    with served.connect() as client:
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: " + host + b"\r\nContent-Length: 9000000\r\n\r\n"
+        )
+        client.send(bytes(4_000_000))
+        response = client.response()
+        assert response.status == (413 if refused_by == "application" else 400)
+        assert client.has_ended()
+
+
+def test_closing_does_not_go_on_for_ever(served, limits, nothing_left):
+    limits(closing_seconds=0.1)
+    served.app = answering(b"")
+    with served.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\n\r\n")
+        assert client.response().status == 400
+        with pytest.raises(ConnectionError):
+            while True:
+                client.send(bytes(100_000))
+
+
+# --- clients that leave, at every stage ---------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        b"",
+        b"GET / HT",
+        GET,
+        GET + b"GET",
+        GET + GET,
+        POST_10,
+        POST_10 + b"12345",
+        CHUNKED + b"5\r\n12",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_a_client_that_leaves_at_any_stage_leaves_nothing_behind(
+    served, long_path, stage, how, nothing_left
+):
+    async def app(scope, receive, send):
+        if await read_all(receive) is None:
+            return
+        await send(start())
+        await send({"type": PATH_SEND, "path": str(long_path)})
+
+    served.app = app
+    client = served.connect(receive_buffer=65536)
+    client.send(stage)
+    until(lambda: served.connections)
+    getattr(client, how)()
+    served.settle()
+    served.app = answering(b"well")
+    assert served.get().content == b"well"
