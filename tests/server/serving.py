@@ -63,7 +63,7 @@ class Served:
         # A class of its own, for limits of its own.
         self.protocol = type("Protocol", (Protocol,), {})
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.scheme = "https" if "ssl_certfile" in config else "http"
+        self.tls = None
         self._server = _Server(
             uvicorn.Config(
                 self._ask,
@@ -96,8 +96,20 @@ class Served:
     def connections(self):
         return self._server.server_state.connections
 
-    def connect(self, **options) -> Client:
-        return Client(self.port, **options)
+    def connect(self, receive_buffer: int | None = None) -> Client:
+        connection = socket.socket()
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.settimeout(SECONDS_FOR_ANYTHING)
+        connection.connect(("127.0.0.1", self.port))
+        return Client(connection if self.tls is None else self.tls.wrap_socket(connection))
+
+    async def listen(self, listener: socket.socket) -> asyncio.Server:
+        """Listen on one more socket."""
+        return await self.loop.create_unix_server(
+            lambda: self.protocol(self._server.config, self._server.server_state, {}),
+            sock=listener,
+        )
 
     def get(self, request=GET) -> Response:
         with self.connect() as client:
@@ -144,15 +156,9 @@ class Response:
 
 
 class Client:
-    def __init__(self, port: int, receive_buffer: int | None = None, tls=None) -> None:
-        self.socket = socket.socket()
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(SECONDS_FOR_ANYTHING)
-        self.socket.connect(("127.0.0.1", port))
-        if tls is not None:
-            self.socket = tls.wrap_socket(self.socket)
-        self.file = self.socket.makefile("rb")
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.file = connection.makefile("rb")
 
     def __enter__(self) -> Self:
         return self

@@ -399,9 +399,10 @@ def test_where_the_close_ends_the_content_a_failure_resets(served):
         raise ValueError
 
     served.app = app
-    with served.connect() as client, pytest.raises(ConnectionResetError):
+    with served.connect() as client:
         client.send(GET_1_0)
-        client.response()
+        with pytest.raises(ConnectionResetError):
+            client.response()
 
 
 # --- wrong messages -----------------------------------------------------------------------

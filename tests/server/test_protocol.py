@@ -408,9 +408,10 @@ def test_content_that_stalls_behind_a_response_cuts(served, limits, nothing_left
         await read_all(receive)
 
     served.app = app
-    with served.connect() as client, pytest.raises(Cut):
+    with served.connect() as client:
         client.send(POST_10, b"5")
-        client.response()
+        with pytest.raises(Cut):
+            client.response()
 
 
 def test_content_that_is_slow_but_moves_is_taken(served, limits):
@@ -493,8 +494,7 @@ def test_closing_does_not_go_on_for_ever(served, limits, nothing_left):
         client.send(b"POST / HTTP/1.1\r\n\r\n")
         assert client.response().status == 400
         with pytest.raises(ConnectionError):
-            while True:
-                client.send(bytes(100_000))
+            client.send(bytes(1_000_000_000))
 
 
 # --- clients that leave, at every stage ---------------------------------------------------

@@ -209,7 +209,8 @@ def _arguments_of(
                 " name: give every parameter a name of its own"
             )
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[_FIELD + name] = (hints.get(name, str), default)
+        implied = str if default in (..., None) else type(default)
+        fields[_FIELD + name] = (hints.get(name, implied), default)
     config = ConfigDict(
         extra="forbid", alias_generator=lambda field: field.removeprefix(_FIELD)
     )
