@@ -24,6 +24,10 @@ from pathlib import Path
 from typing import Any
 
 TAILRACE = Path(sys.executable).with_name("tailrace")
+# What is set for other services, and a proxy, must not change what is seen here.
+for variable in [*os.environ]:
+    if variable.startswith("TAILRACE_") or variable.lower().endswith("_proxy"):
+        del os.environ[variable]
 SENTENCES = (
     "A tailrace is the channel that carries away what the mill has made. "
     "This one carries files: they are followed while they are still being written. "

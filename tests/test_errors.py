@@ -25,6 +25,7 @@ ARGUMENTS = {
     "LengthExceeded": (3, 5),
     "DigestMismatch": ("sha-256", "aa", "bb"),
     "ProducerNotKnown": ("speech", ["report"]),
+    "ServiceBusy": ("busy", 5),
     "Refused": ("refused", 404, {"title": "x"}),
 }
 every_class = pytest.mark.parametrize("name", CLASSES)

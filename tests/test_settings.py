@@ -23,7 +23,7 @@ def no_settings_of_this_machine(monkeypatch):
 def test_there_is_a_default_for_everything():
     chosen = settings()
     assert chosen.keep_files == chosen.keep_uploads == timedelta(hours=24)
-    assert (chosen.durability, chosen.jobs, chosen.url) == ("power", 16, None)
+    assert (chosen.durability, chosen.jobs, chosen.public_url) == ("power", 16, None)
 
 
 def test_what_is_given_comes_before_the_environment_and_that_before_the_default(monkeypatch):
@@ -37,9 +37,9 @@ def test_what_is_given_comes_before_the_environment_and_that_before_the_default(
     ("name", "text", "value"),
     [
         ("DATA", "/srv/files", "/srv/files"),
-        ("URL", "https://example.com/share", "https://example.com/share"),
-        ("URL", "http://[::1]:8000", "http://[::1]:8000"),
-        ("URL", "none", None),
+        ("PUBLIC_URL", "https://example.com/share", "https://example.com/share"),
+        ("PUBLIC_URL", "http://[::1]:8000", "http://[::1]:8000"),
+        ("PUBLIC_URL", "none", None),
         ("DURABILITY", "crash", "crash"),
         ("KEEP_FILES", "00:10:00", timedelta(minutes=10)),
         ("KEEP_FILES", "7 days", timedelta(days=7)),
@@ -65,11 +65,14 @@ def test_variables_of_others_do_not_disturb(monkeypatch):
     ("given", "words"),
     [
         ({"nonsense": 1}, ["nonsense", "not permitted"]),
-        ({"url": "example.com"}, ["url: write it like https://example.com/share"]),
-        ({"url": "ftp://example.com"}, ["url: write it like"]),
-        ({"url": "https://"}, ["url: write it like"]),
-        ({"url": "https://example.com/?a=b"}, ["url: write it like"]),
-        ({"url": "https://[::1"}, ["url: "]),
+        (
+            {"public_url": "example.com"},
+            ["public_url: write it like https://example.com/share"],
+        ),
+        ({"public_url": "ftp://example.com"}, ["public_url: write it like"]),
+        ({"public_url": "https://"}, ["public_url: write it like"]),
+        ({"public_url": "https://example.com/?a=b"}, ["public_url: write it like"]),
+        ({"public_url": "https://[::1"}, ["public_url: "]),
         ({"durability": "hope"}, ["durability", "'power' or 'crash'"]),
         ({"keep_files": timedelta(0)}, ["keep_files", "greater than 0"]),
         ({"keep_files": "3600"}, ["keep_files", "such as 12:00:00, 7 days or P7D"]),

@@ -12,6 +12,7 @@
     │   ├── LengthExceeded       more bytes than the limit
     │   ├── DigestMismatch       content that is not what its digest says
     │   └── AccessDenied         a missing or wrong credential
+    │       └── ForeignRequest   sent by a page, or for a host, of somebody else
     ├── NotFound                 no such thing is known here
     │   ├── FileNotKnown · LinkNotKnown · UploadNotKnown · ProducerNotKnown
     ├── Gone                     it was here, and its end is known
@@ -19,6 +20,7 @@
     ├── StorageError             our side could not keep or give bytes
     │   ├── BlobMissing · BlobSealed · BlobAbandoned · BlobBusy
     │   └── StorageFull · StorageUnavailable
+    ├── ServiceBusy              more work than is taken on at once
     ├── ProducerError            a producer raised; its error is the cause
     ├── ClientDisconnected       the other side left; not a fault of ours or theirs
     ├── TransferError            (client) a transfer failed
@@ -126,6 +128,10 @@ class AccessDenied(ProtocolError):
     """A credential that is missing or wrong."""
 
 
+class ForeignRequest(AccessDenied):
+    """A request that a browser sent for somebody else's page, or to another's host name."""
+
+
 # --- no such thing ------------------------------------------------------------------------
 
 
@@ -204,6 +210,14 @@ class StorageFull(StorageError):
 
 class StorageUnavailable(StorageError):
     """The store or the catalogue did not do its work."""
+
+
+class ServiceBusy(TailraceError):
+    """More work than is taken on at once, or none because the service stops; try again."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ProducerError(TailraceError):

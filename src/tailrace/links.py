@@ -71,18 +71,24 @@ class Links:
         if link.revoked_at is not None:
             raise LinkRevoked(f"this link was taken back at {_moment(link.revoked_at)}")
         refuse_ended(file, now)
-        if link.expires_at is not None and link.expires_at <= now:
+        ends_with_file = file.state is FileState.GROWING and link.expires_at == file.expires_at
+        if link.expires_at is not None and link.expires_at <= now and not ends_with_file:
             raise LinkExpired(f"this link ended at {_moment(link.expires_at)}")
         return link, file
 
 
 def refuse_ended(file: FileRecord, now: datetime) -> None:
-    """Raise FileEnded, with the reason, unless the file can be read now."""
+    """Raise FileEnded, with the reason, unless the file can be read now.
+
+    A growing file ends with its writer; its time begins when it is sealed.
+    """
     if file.state is FileState.ABANDONED:
         raise FileEnded(f"this file was given up: {file.reason}")
     if file.ended_at is not None:
         raise FileEnded(f"this file ended at {_moment(file.ended_at)}: {file.reason}")
-    if file.expires_at is not None and file.expires_at <= now:
+    if file.state is FileState.GROWING or file.expires_at is None:
+        return
+    if file.expires_at <= now:
         raise FileEnded(f"this file expired at {_moment(file.expires_at)}")
 
 

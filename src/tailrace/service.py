@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -67,12 +68,12 @@ class Service:
             raise FileNotKnown(f"there is no file {file_id!r}")
         return file
 
-    async def delete(self, file: FileRecord) -> None:
+    async def delete(self, file: FileRecord, reason: str = "it was deleted") -> None:
         """End a file now: no new reads; those under way of a sealed file finish."""
-        await self.catalogue.end_file(file.id, reason="it was deleted", at=self.now())
+        await self.catalogue.end_file(file.id, reason=reason, at=self.now())
         job = self.jobs.find(file.id)
         if job is not None:
-            job.cancel("it was deleted")
+            job.cancel(reason)
         await self.store.remove(file.blob)
 
 
@@ -100,7 +101,12 @@ async def running(
         stack.push_async_callback(_cancelled, sweeping)
         stack.push_async_callback(_all_ended, files.writers)
         jobs = await stack.enter_async_context(
-            Jobs(files, at_once=settings.jobs, grace_seconds=settings.grace_seconds)
+            Jobs(
+                files,
+                at_once=settings.jobs,
+                waiting=settings.waiting_jobs,
+                grace_seconds=settings.grace_seconds,
+            )
         )
         uploads = Uploads(files, store, catalogue, _now, settings)
         yield Service(settings, store, catalogue, links, files, uploads, jobs, _now, producers)
@@ -149,7 +155,7 @@ def _secret(path: Path) -> bytes:
     one counts for all.
     """
     try:
-        secret = path.read_bytes()
+        secret = _read_private(path)
     except FileNotFoundError:
         draft = path.with_name(f".secret-{secrets.token_hex(4)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
@@ -162,10 +168,21 @@ def _secret(path: Path) -> bytes:
             pass  # another process was first
         finally:
             draft.unlink()
-        secret = path.read_bytes()
+        secret = _read_private(path)
     if len(secret) != _SECRET_BYTES:
         raise ConfigurationError(
             f"the file {path} is not what it was: restore it, or remove it, which ends the"
             " address of every link there is"
         )
     return secret
+
+
+def _read_private(path: Path) -> bytes:
+    """Read a file that must not be a link: whoever planted one would know what it says."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            return file.read()
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise ConfigurationError(f"the file {path} is a link: remove it") from exc
+        raise

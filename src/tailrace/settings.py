@@ -44,14 +44,14 @@ class Settings(BaseSettings):
     catalogue: str | None = None
     """Where the knowledge of them rests, as an SQLAlchemy URL; by default SQLite in `data`."""
 
-    url: Annotated[str, AfterValidator(_checked_url)] | None = None
+    public_url: Annotated[str, AfterValidator(_checked_url)] | None = None
     """The public address that links begin with; by default the one a request came to."""
 
     durability: Literal["power", "crash"] = "power"
     """What acknowledged bytes survive: a power cut, or only a crash of the service."""
 
     keep_files: timedelta | None = Field(timedelta(hours=24), gt=timedelta(0), le=_CENTURY)
-    """How long a file and its links live after it was begun; None is for ever."""
+    """How long a file and its links live once it is whole; None is for ever."""
 
     keep_uploads: timedelta = Field(timedelta(hours=24), gt=timedelta(0), le=_CENTURY)
     """How long an unfinished upload waits for more, after its last byte."""
@@ -73,6 +73,9 @@ class Settings(BaseSettings):
 
     jobs: int = Field(16, gt=0)
     """How many producers run at once; more wait for their turn."""
+
+    waiting_jobs: int = Field(100, ge=0)
+    """How many may wait; each holds its arguments and an open file. More are refused (503)."""
 
     grace_seconds: float = Field(30.0, ge=0, allow_inf_nan=False)
     """How long running transfers may go on after the service was asked to stop."""

@@ -8,6 +8,7 @@ record knows, are found by the next round.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,6 @@ from tailrace.errors import (
     BlobMissing,
     BlobSealed,
     StorageError,
-    TailraceError,
 )
 from tailrace.settings import Settings
 
@@ -30,6 +30,9 @@ _log = logging.getLogger("tailrace.upkeep")
 
 # One round works in portions, so that it holds neither the catalogue nor memory for long.
 _PORTION = 500
+
+# Only a crash leaves orphans, and to find them every blob is looked up.
+_ROUNDS_TO_ORPHANS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +44,20 @@ class Upkeep:
 
     async def run(self) -> None:
         """Sweep again and again until cancelled; a failed round is logged and repeated."""
-        while True:
-            try:
-                await self.sweep()
-            except TailraceError:
-                _log.exception("a round of upkeep failed; the next one goes on")
+        for rounds in itertools.count(1):
             await asyncio.sleep(self.settings.sweep_seconds)
+            try:
+                await self.sweep(orphans=rounds % _ROUNDS_TO_ORPHANS == 0)
+            except Exception:  # whatever it was, an end that is due must not wait for ever
+                _log.exception("a round of upkeep failed; the next one goes on")
 
-    async def sweep(self) -> None:
+    async def sweep(self, *, orphans: bool = True) -> None:
         """Do one round: lost writers, what has expired, old records, bytes nobody knows."""
         await self._end_lost()
         await self._end_expired()
         await self._forget_old()
-        await self._remove_orphans()
+        if orphans:
+            await self._remove_orphans()
 
     async def _end_lost(self) -> None:
         """Put right the growing files whose writer is gone.

@@ -89,3 +89,18 @@ async def test_nothing_of_a_refused_request_is_read(client):
     asked = client.begin("POST", "/uploads", content=None)
     await asked.ends()  # though no content came
     assert asked.status == 401
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, 201),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://test"}, 201),
+        ({"Sec-Fetch-Site": "none"}, 201),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+async def test_without_a_key_no_foreign_page_may_write(client, fields, status):
+    assert (await client.ask("PUT", "/uploads/a", fields, content=b"a")).status == status

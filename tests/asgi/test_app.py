@@ -127,7 +127,7 @@ async def test_every_address_in_an_answer_begins_where_the_routes_are(
 async def test_the_public_address_takes_the_place_of_the_one_that_was_asked(
     client_of, lifespan, make_tailrace
 ):
-    app = included(make_tailrace(url="https://files.example/"))
+    app = included(make_tailrace(public_url="https://files.example/"))
     async with lifespan(app):
         posted = await client_of(app).ask("POST", "/share/uploads", content=b"a")
         assert posted.json["links"][0]["url"].startswith("https://files.example/share/l/")

@@ -138,10 +138,17 @@ async def test_what_is_not_reading_is_not_done_twice(client):
         done.append(1)
         return EndsMeanwhile()
 
-    asked = client(POST=make).begin("POST", "/")
-    with pytest.raises(BlobMissing):
-        await asked.ends()
+    answer = await client(POST=make).ask("POST", "/")
+    assert (answer.status, answer.problem) == (404, "bytes-missing")
     assert done == [1]
+
+
+async def test_bytes_that_are_lost_are_told_and_not_a_fault(client):
+    async def read(service, request):
+        return EndsMeanwhile()
+
+    answer = await client(GET=read).ask("GET", "/")
+    assert (answer.status, answer.problem) == (404, "bytes-missing")
 
 
 async def test_a_service_that_does_not_run_is_a_fault_of_the_developer(client_of):

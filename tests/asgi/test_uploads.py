@@ -187,7 +187,7 @@ async def test_a_file_is_not_longer_than_the_limit(client, tailrace, post_form, 
         assert refused.json["limit"] == 10
     assert "max-size=10" in promised.fields["upload-limit"]
     states = [file["state"] for file in await files_of(client)]
-    assert sorted(states) == ["abandoned", "abandoned", "growing", "sealed"]
+    assert sorted(states) == ["abandoned", "growing", "sealed"]  # the form was refused early
 
 
 # --- forms --------------------------------------------------------------------------------
@@ -211,13 +211,30 @@ async def test_a_form_without_a_file_is_refused_with_what_to_do(client, post_for
     assert await files_of(client) == []
 
 
-async def test_a_form_that_is_cut_keeps_what_had_come_whole(client, tailrace, post_form):
+async def test_a_form_that_is_cut_leaves_nothing_behind(client, tailrace, post_form):
     refused = await post_form(form_of(("whole", b"a"), ("cut", b"b"), end=b""))
     assert (refused.status, refused.problem) == (400, "malformed-content")
-    cut, whole = await files_of(client)
-    assert (whole["name"], whole["state"]) == ("whole", "sealed")
+    (cut,) = await files_of(client)
     assert (cut["name"], cut["state"]) == ("cut", "abandoned")
-    assert len([key async for key in tailrace.service.store.keys()]) == 1
+    assert [key async for key in tailrace.service.store.keys()] == []
+
+
+async def test_each_file_of_a_form_has_its_link_field(post_form):
+    posted = await post_form(form_of(("a", b"1"), ("b", b"2")))
+    links = [f'<{file["links"][0]["url"]}>; rel="alternate"' for file in posted.json]
+    assert posted.fields["link"] == ", ".join(links)
+
+
+@pytest.mark.parametrize("settings", [{"form_limit": 10}])
+async def test_what_a_form_has_beside_files_has_a_limit(client, post_form):
+    field = b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n' + b"x" * 11 + b"\r\n"
+    refused = await client.ask(
+        "POST",
+        "/uploads",
+        {"Content-Type": "multipart/form-data; boundary=b"},
+        field + b"--b--\r\n",
+    )
+    assert (refused.status, refused.problem) == (413, "limit-exceeded")
 
 
 @pytest.mark.parametrize("settings", [{"form_parts": 2}])
@@ -337,8 +354,9 @@ async def test_an_upload_that_is_being_written_says_so(client, begin):
     writing.send_chunk(b"a")
     reading = client.begin("GET", created.json["links"][0]["url"])
     await reading.has(1)
-    for method in ("GET", "HEAD"):
-        assert (await client.ask(method, created.fields["location"])).status == 423
+    assert (await client.ask("HEAD", created.fields["location"])).status == 423
+    looked = await client.ask("GET", created.fields["location"])
+    assert (looked.status, looked.json["length"]) == (200, 1)
 
 
 async def test_an_upload_that_is_cancelled_is_gone(client, begin, tailrace):

@@ -12,6 +12,7 @@ from tailrace.errors import (
     InvalidArguments,
     LengthExceeded,
     ProducerError,
+    ServiceBusy,
     StorageFull,
     StorageUnavailable,
 )
@@ -386,16 +387,27 @@ async def test_an_error_of_the_service_ends_them_as_well(room):
     await room.check()
 
 
-async def test_a_run_that_is_started_while_the_service_stops_is_cancelled_at_once(room):
+async def test_no_run_is_started_while_the_service_stops(room):
     endless = Endless()
     jobs = Jobs(room.files, at_once=1)
     async with jobs:
         pass
-    job = await jobs.start(endless.producer, {})
-    record = await ended(room, jobs, job)
-    assert (record.state, record.reason) == (FileState.ABANDONED, STOPPED)
+    with pytest.raises(ServiceBusy, match="stopping"):
+        await jobs.start(endless.producer, {})
     assert endless.begun == 0
     await room.check()
+
+
+async def test_no_more_runs_wait_than_may(room):
+    async with Jobs(room.files, at_once=1, waiting=1) as jobs:
+        await jobs.start(Endless().producer, {})
+        await jobs.start(Endless().producer, {})
+        with pytest.raises(ServiceBusy, match="2 runs"):
+            await jobs.start(lines, {})
+    async with Jobs(room.files, at_once=1, waiting=0) as jobs:
+        for _ in range(3):  # whoever has ended has left room
+            job = await jobs.start(lines, {})
+            await ended(room, jobs, job)
 
 
 async def test_whenever_the_service_is_cancelled_every_file_ends(

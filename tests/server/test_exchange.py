@@ -485,7 +485,20 @@ def test_nothing_else_can_be_sent_while_a_file_is(served, long_path, nothing_lef
 
     served.app = app
     assert served.get().content == long_path.read_bytes()
-    assert errors == ["Unexpected ASGI message 'http.response.body' while another is sent."]
+    assert errors == ["Unexpected ASGI message 'http.response.body' while a file is sent."]
+
+
+def test_two_tasks_may_send_octets_at_once(served, nothing_left):
+    """As uvicorn has it: a stream, and a task beside it that keeps the client awake."""
+
+    async def app(scope, receive, send):
+        await send(start())
+        message = {"type": BODY, "body": bytes(4 * KIB * KIB), "more_body": True}
+        await asyncio.gather(send(message), send(message), send(message))
+        await send({"type": BODY})
+
+    served.app = app
+    assert served.get().content == bytes(12 * KIB * KIB)
 
 
 # --- files that fail ----------------------------------------------------------------------

@@ -110,6 +110,27 @@ def test_longer_fields_are_a_431(served, limits, lines):
     assert served.get(request(fields=lines)).status == 431
 
 
+def test_the_limit_holds_for_a_request_behind_another_too(served, limits):
+    limits(head_bytes=1000)
+    served.app = answering(b"")
+    with served.connect() as client:
+        client.send(GET, request(fields=[b"X: " + b"y" * 1000]))
+        assert [client.response().status for _ in range(2)] == [200, 431]
+
+
+def test_what_comes_before_a_head_does_not_count_as_head(served, limits):
+    limits(head_bytes=1000)
+    served.app = echo
+    content = b"x" * 5000
+    with served.connect() as client:
+        client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n" + content + GET[:5]
+        )
+        assert client.response().content == content
+        client.send(GET[5:])
+        assert client.response().status == 200
+
+
 def test_a_field_without_end_is_a_431(served, limits):
     limits(head_bytes=1000)
     served.app = answering(b"")
@@ -329,14 +350,14 @@ def test_content_together_with_an_upgrade_is_refused_and_not_lost(served):
 
 
 def test_a_connection_without_a_request_is_closed_in_time(served, limits, nothing_left):
-    limits(head_seconds=0.1)
+    limits(head_seconds=0.05)
     with served.connect() as client:
         assert client.has_ended()
 
 
 @pytest.mark.parametrize("beginning", [b"G", b"GET / HTTP/1.1\r\nHost: a\r\nX"])
 def test_a_head_that_does_not_end_in_time_is_a_408(served, limits, beginning, nothing_left):
-    limits(head_seconds=0.1)
+    limits(head_seconds=0.05)
     with served.connect() as client:
         client.send(beginning)
         response = client.response()
@@ -345,7 +366,7 @@ def test_a_head_that_does_not_end_in_time_is_a_408(served, limits, beginning, no
 
 
 def test_a_trickle_does_not_prolong_the_time_for_a_head(served, limits, nothing_left):
-    limits(head_seconds=0.2)
+    limits(head_seconds=0.1)
     begun_at = time.monotonic()
     with served.connect() as client:
         client.send(b"GET / HTTP/1.1\r\nX: ")
@@ -368,7 +389,7 @@ def served_something(client):
 
 
 def test_the_time_for_a_head_holds_for_later_requests_too(served, limits, nothing_left):
-    limits(head_seconds=0.1)
+    limits(head_seconds=0.05)
     served.app = answering(b"first")
     with served.connect() as client:
         client.send(GET)
@@ -377,12 +398,24 @@ def test_the_time_for_a_head_holds_for_later_requests_too(served, limits, nothin
         assert client.response().status == 408
 
 
+def test_an_idle_connection_is_closed_also_after_content_that_nobody_read(
+    served, limits, nothing_left
+):
+    limits(head_seconds=0.05)
+    served.app = deaf
+    with served.connect() as client:
+        client.send(POST_10)
+        assert client.response().content == b"enough"
+        client.send(b"0123456789")
+        assert client.has_ended()
+
+
 def test_half_a_request_does_not_disturb_the_response_before(served, limits):
     limits(head_seconds=0.05)
     served.app = app = Waiting()
     with served.connect() as client:
         client.send(GET, b"GET / HTTP/1.1\r\n")
-        time.sleep(0.2)  # much longer than the limit
+        time.sleep(0.12)  # much longer than the limit
         app.may_answer.set()
         assert client.response().content == b"waited"
         client.send(b"Host: a\r\n\r\n")
@@ -391,7 +424,7 @@ def test_half_a_request_does_not_disturb_the_response_before(served, limits):
 
 @pytest.mark.parametrize("request_head", [POST_10, CHUNKED], ids=["length", "chunked"])
 def test_content_that_stalls_is_a_408(served, limits, request_head, nothing_left):
-    limits(content_stall_seconds=0.1)
+    limits(content_stall_seconds=0.05)
     served.app = echo
     with served.connect() as client:
         client.send(request_head, b"5\r\n")
@@ -400,7 +433,7 @@ def test_content_that_stalls_is_a_408(served, limits, request_head, nothing_left
 
 
 def test_content_that_stalls_behind_a_response_cuts(served, limits, nothing_left):
-    limits(content_stall_seconds=0.1)
+    limits(content_stall_seconds=0.05)
 
     async def app(scope, receive, send):
         await send(start(content_length=10))
@@ -415,13 +448,13 @@ def test_content_that_stalls_behind_a_response_cuts(served, limits, nothing_left
 
 
 def test_content_that_is_slow_but_moves_is_taken(served, limits):
-    limits(content_stall_seconds=0.2)
+    limits(content_stall_seconds=0.12)
     served.app = echo
     with served.connect() as client:
         client.send(POST_10)
         for number in range(10):
             client.send(b"%d" % number)
-            time.sleep(0.04)
+            time.sleep(0.02)
         assert client.response().content == b"0123456789"
 
 
@@ -431,7 +464,7 @@ def test_the_time_an_application_takes_to_read_is_not_the_clients(served, limits
 
     async def app(scope, receive, send):
         await receive()
-        await asyncio.sleep(0.3)  # reading is paused meanwhile
+        await asyncio.sleep(0.2)  # reading is paused meanwhile
         await read_all(receive)
         await answering(b"all of it")(scope, receive, send)
 
@@ -455,7 +488,7 @@ def test_a_client_that_waits_for_100_continue_is_not_cut(served, limits):
     served.app = app
     with served.connect() as client:
         client.send(POST_10.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
-        time.sleep(0.2)
+        time.sleep(0.12)
         may_read.set()
         assert client.head().status == 100
         client.send(b"0123456789")
@@ -488,7 +521,7 @@ def test_a_client_that_is_still_sending_can_read_why_it_is_refused(
 
 
 def test_closing_does_not_go_on_for_ever(served, limits, nothing_left):
-    limits(closing_seconds=0.1)
+    limits(closing_seconds=0.05)
     served.app = answering(b"")
     with served.connect() as client:
         client.send(b"POST / HTTP/1.1\r\n\r\n")

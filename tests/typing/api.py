@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.responses import Response
@@ -10,7 +11,8 @@ from starlette.responses import Response
 import tailrace
 from tailrace import FileResponse, Producer, Tailrace
 
-files = Tailrace("./data", url="https://files.example")
+elsewhere = Tailrace(Path("data"))
+files = Tailrace("./data", public_url="https://files.example")
 app = FastAPI(lifespan=files.lifespan)
 app.include_router(files.router, prefix="/share")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from tailrace.errors import AccessDenied, TailraceError
+from tailrace.errors import AccessDenied, ForeignRequest, ServiceBusy, TailraceError
 from tailrace.protocol import problems
 from tailrace.protocol.problems import Problem
 
@@ -43,6 +43,8 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 def error_response(error: TailraceError) -> Response:
     """Return the problem of an error, with the fields that its status requires."""
     headers = {}
-    if isinstance(error, AccessDenied):
+    if isinstance(error, ServiceBusy):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, AccessDenied) and not isinstance(error, ForeignRequest):
         headers["WWW-Authenticate"] = 'Bearer realm="tailrace"'  # RFC 9110 §15.5.2
     return problem_response(problems.problem_for(error), headers)

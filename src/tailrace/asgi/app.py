@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -49,9 +50,9 @@ class Tailrace:
         ConfigurationError: a setting is wrong.
     """
 
-    def __init__(self, data: str | None = None, **given: Any) -> None:
+    def __init__(self, data: str | os.PathLike[str] | None = None, **given: Any) -> None:
         if data is not None:
-            given["data"] = str(data)
+            given["data"] = os.fspath(data)
         self.settings: Settings = settings(**given)
         self._producers: dict[str, AnyProducer] = {}
         self._service: Service | None = None
@@ -143,11 +144,14 @@ class Tailrace:
         return declare if function is None else declare(function)
 
 
-def application(tailrace: Tailrace) -> Starlette:
-    """Return an application that is tailrace alone; every error is problem details."""
+def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -> Starlette:
+    """Return an application that is tailrace alone; every error is problem details.
+
+    `local_names` are the only domain names it answers for; None is all.
+    """
     return Starlette(
         routes=tailrace.routes,
-        middleware=[Middleware(OneHost)],
+        middleware=[Middleware(OneHost, local_names=local_names)],
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )

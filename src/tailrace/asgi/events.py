@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -37,7 +38,13 @@ class EventsResponse(Response):
         self._file = file
         has_seen_all = file.length is not None and last_event_id == str(file.length)
         self.status_code = 204 if has_seen_all else 200
-        self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self.init_headers(
+            {
+                "Cache-Control": "no-cache",
+                "X-Accel-Buffering": "no",
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
         if not has_seen_all:
             self.headers["Content-Type"] = MEDIA_TYPE
 
@@ -46,8 +53,8 @@ class EventsResponse(Response):
         await send({**start, "headers": self.raw_headers})
         if self.status_code == 200 and scope["method"] != "HEAD":
             try:
-                async with UntilDisconnect(receive):
-                    async for chunk in self._events():
+                async with UntilDisconnect(receive), aclosing(self._events()) as events:
+                    async for chunk in events:
                         await send(
                             {"type": "http.response.body", "body": chunk, "more_body": True}
                         )

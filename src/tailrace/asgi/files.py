@@ -112,4 +112,4 @@ async def _readable(service: Service, request: Request) -> FileRecord:
 
 
 def _addresses(service: Service, request: Request, route: str) -> Addresses:
-    return Addresses(address_of(request, route, service.settings.url), service)
+    return Addresses(address_of(request, route, service.settings.public_url), service)

@@ -6,13 +6,14 @@ uri-host = IP-literal / IPv4address / reg-name  RFC 3986 §3.2.2
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tailrace.asgi.answering import error_response
-from tailrace.errors import MalformedField
+from tailrace.errors import ForeignRequest, MalformedField, TailraceError
 
 # What is in the brackets of an IP-literal is looked at no further. A reg-name may be empty.
 _HOST = re.compile(
@@ -26,17 +27,48 @@ class OneHost:
 
     Others are refused: servers in a row might take them to be for different hosts. Only
     HTTP/1.0 and what comes after HTTP/1.1 may go without the field.
+
+    With `local_names`, a domain name must be one of them, but for reading by link. Otherwise
+    a page whose name is made to lead here (DNS rebinding) could speak to a service that only
+    this machine is to reach. Addresses, and names without a dot, cannot be made to.
     """
 
     app: ASGIApp
+    local_names: frozenset[str] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _is_for_one_host(scope):
-            await self.app(scope, receive, send)
-            return
-        hosts = b", ".join(_hosts(scope)).decode("latin-1")
-        refusal = MalformedField("Host", hosts, "one, with a host and perhaps a port")
-        await error_response(refusal)(scope, receive, send)
+        error = self._error(scope) if scope["type"] == "http" else None
+        respond = self.app if error is None else error_response(error)
+        await respond(scope, receive, send)
+
+    def _error(self, scope: Scope) -> TailraceError | None:
+        hosts = _hosts(scope)
+        if not _is_for_one_host(scope):
+            received = b", ".join(hosts).decode("latin-1")
+            return MalformedField("Host", received, "one, with a host and perhaps a port")
+        if self.local_names is None or not hosts or scope["path"].startswith("/l/"):
+            return None
+        name = _name_of(hosts[0].decode("ascii"))
+        if name in self.local_names or not _is_domain_name(name):
+            return None
+        return ForeignRequest(
+            f"this service is not {name}, and listens on this machine only; if a proxy passes"
+            f" requests on to it, start it with --url https://{name}"
+        )
+
+
+def _name_of(host: str) -> str:
+    if host.startswith("["):
+        return host[1 : host.index("]")]
+    return host.partition(":")[0].lower()
+
+
+def _is_domain_name(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return "." in name.rstrip(".") and not name.endswith(".localhost")
+    return False
 
 
 def _is_for_one_host(scope: Scope) -> bool:

@@ -9,7 +9,7 @@ from tailrace.asgi.answering import json_response
 from tailrace.asgi.events import EventsResponse
 from tailrace.asgi.representing import SAFETY, Addresses, representation_of
 from tailrace.asgi.requests import address_of
-from tailrace.catalogue import FileRecord
+from tailrace.catalogue import FileRecord, LinkRecord
 from tailrace.delivery import BlobResponse
 from tailrace.protocol import negotiation
 from tailrace.service import Service
@@ -23,17 +23,30 @@ async def read(service: Service, request: Request) -> Response:
 
 async def read_as_asked(service: Service, request: Request) -> Response:
     """Answer the file as JSON to who names that type, and else the bytes; or its life."""
-    token = request.path_params["token"]
-    link, file = await service.links.get(token)
+    link, file = await service.links.get(request.path_params["token"])
     if "events" in request.query_params:
         return EventsResponse(service, file, request.headers.get("last-event-id"))
-    if not negotiation.names(request.headers.get("accept"), "application/json"):
-        response = _bytes(service, request, file)
+    accept = request.headers.get("accept")
+    for media_type, answer in _AS_ASKED.items():
+        if negotiation.names(accept, media_type):
+            response = await answer(service, request, file, link)
+            break
     else:
-        base = address_of(request, f"/l/{token}", service.settings.url)
-        response = json_response(await Addresses(base, service).file(file, [link]))
+        response = _bytes(service, request, file)
     response.headers["Vary"] = "Accept"
     return response
+
+
+async def _json(
+    service: Service, request: Request, file: FileRecord, link: LinkRecord
+) -> Response:
+    route = f"/l/{request.path_params['token']}"
+    base = address_of(request, route, service.settings.public_url)
+    return json_response(await Addresses(base, service).file(file, [link]))
+
+
+# What is answered to who names a media type; a page for people is one row more.
+_AS_ASKED = {"application/json": _json}
 
 
 def _bytes(service: Service, request: Request, file: FileRecord) -> Response:

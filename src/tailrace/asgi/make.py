@@ -61,7 +61,7 @@ async def _run(
 ) -> Response:
     job = await service.jobs.start(producer, given)
     addresses = Addresses(
-        address_of(request, f"/make/{producer.name}", service.settings.url), service
+        address_of(request, f"/make/{producer.name}", service.settings.public_url), service
     )
     address = addresses.link(job.file.link, job.file.record)
     link = {"Link": f'<{address}>; rel="alternate"'}

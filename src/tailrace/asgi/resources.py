@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tailrace.asgi.access import require_owner
 from tailrace.asgi.answering import error_response, problem_response
@@ -40,15 +40,24 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        has_begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
         response = await self._respond(request)
         try:
-            await response(scope, receive, send)
-        except BlobMissing:
-            # A file that ended between its look-up and its opening: nothing was sent yet,
-            # and a second look tells why it ended.
-            if request.method not in _READING:
-                raise
-            response = await self._respond(request)
+            await response(scope, receive, noting)
+        except TailraceError as exc:
+            if has_begun:
+                raise  # the server must cut the connection
+            if isinstance(exc, BlobMissing) and request.method in _READING:
+                # It may have ended between its look-up and its opening: a second look tells.
+                response = await self._respond(request)
+            if not isinstance(exc, BlobMissing) or response.status_code < 400:
+                response = _told(request.method, exc)
             await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
@@ -66,10 +75,7 @@ class Resource:
         except ClientDisconnected:
             return Response(status_code=400)  # nobody is there to read it
         except TailraceError as exc:
-            response = error_response(exc)
-            if response.status_code >= 500:  # without the path: it may hold a token
-                _log.error("a %s request failed: %s", method, exc, exc_info=exc.__cause__)
-            return response
+            return _told(method, exc)
 
     def _refuse(self, method: str) -> Response:
         allowed = [*self.methods]
@@ -81,3 +87,10 @@ class Resource:
         if method == "OPTIONS":
             return Response(status_code=204, headers=headers)
         return problem_response(problems.method_not_allowed(method, allowed), headers)
+
+
+def _told(method: str, error: TailraceError) -> Response:
+    response = error_response(error)
+    if response.status_code >= 500:  # without the path: it may hold a token
+        _log.error("a %s request failed: %s", method, error, exc_info=error.__cause__)
+    return response

@@ -16,8 +16,9 @@ from tailrace.asgi.answering import (
 )
 from tailrace.asgi.representing import Addresses
 from tailrace.asgi.requests import address_of, content, fields_of, media_type_of
-from tailrace.errors import MalformedContent, TailraceError
+from tailrace.errors import LengthExceeded, MalformedContent, TailraceError
 from tailrace.intake import forms
+from tailrace.intake.settling import settled
 from tailrace.intake.uploads import Upload
 from tailrace.protocol import negotiation, uploads
 from tailrace.protocol.disposition import safe_name
@@ -36,6 +37,7 @@ from tailrace.protocol.uploads import (
     RequestHead,
     RetrieveOffset,
 )
+from tailrace.protocol.uploads.metadata import read_content_length
 from tailrace.service import Service
 
 UNNAMED = "upload"
@@ -74,7 +76,7 @@ async def _in_dialect(
     service: Service, request: Request, head: RequestHead, route: str, key: str = ""
 ) -> Response:
     dialect = uploads.dialect_of(head)
-    base = address_of(request, route, service.settings.url)
+    base = address_of(request, route, service.settings.public_url)
     exchange = _Exchange(service, request, dialect, Addresses(base, service))
     try:
         return await exchange.respond(head, key)
@@ -113,7 +115,7 @@ class _Exchange:
                 upload = await self._uploads.get(key)
                 return self._head_only(OffsetRetrieved(upload.progress))
             case Inspect():
-                upload = await self._uploads.get(key)
+                upload = await self._uploads.look(key)
                 return await self._describe(Inspected(upload.progress), upload)
             case Cancel():
                 await self._uploads.cancel(key)
@@ -146,19 +148,46 @@ class _Exchange:
 async def _take_form(service: Service, request: Request) -> Response:
     """Take a multipart form; every part with a file name becomes a file.
 
-    If the form breaks off, the files that had come whole are kept, and can be found in the
-    owner's list; the one that was coming is abandoned.
+    All of them or none: if the form breaks off, those that had come are ended as well, for
+    their sender never learns their links.
     """
-    addresses = Addresses(address_of(request, "/uploads", service.settings.url), service)
-    limit = service.settings.form_parts
-    content_type = request.headers["content-type"]
-    taken = []
+    limit = service.settings.file_limit
+    declared = read_content_length(fields_of(request))
+    if declared is not None and declared > limit:
+        raise LengthExceeded(limit, declared)
+    taken: list[Upload] = []
+    try:
+        await _take_parts(service, request, taken)
+    except BaseException:
+        for upload in taken:
+            await settled(service.delete(upload.file, "its form was broken off"))
+        raise
+    addresses = Addresses(address_of(request, "/uploads", service.settings.public_url), service)
+    links = [addresses.link(upload.link, upload.file) for upload in taken]
+    return json_response(
+        [await addresses.file(upload.file, [upload.link]) for upload in taken],
+        201,
+        {"Link": ", ".join(f'<{link}>; rel="alternate"' for link in links)},
+    )
+
+
+async def _take_parts(service: Service, request: Request, taken: list[Upload]) -> None:
+    """Upload the files of a form, one after the other, and note each that has come whole."""
     async with (
         aclosing(content(request.receive)) as chunks,
-        aclosing(forms.parts(chunks, content_type, limit=limit)) as parts,
+        aclosing(
+            forms.parts(
+                chunks, request.headers["content-type"], limit=service.settings.form_parts
+            )
+        ) as parts,
     ):
+        skipped = 0
         async for part in parts:
             if part.file_name is None:
+                async for chunk in part.content:
+                    skipped += len(chunk)
+                    if skipped > service.settings.form_limit:
+                        raise LengthExceeded(service.settings.form_limit)
                 continue
             command = Create(
                 name=safe_name(part.file_name, UNNAMED),
@@ -168,11 +197,9 @@ async def _take_form(service: Service, request: Request) -> Response:
                 content_length=None,
                 digests={},
             )
-            upload = await service.uploads.create(command, part.content)
-            taken.append(await addresses.file(upload.file, [upload.link]))
+            taken.append(await service.uploads.create(command, part.content))
     if not taken:
         raise MalformedContent(
             "the form has no file: send at least one part with a file name, as"
             " `curl -F file=@NAME` does"
         )
-    return json_response(taken, 201)

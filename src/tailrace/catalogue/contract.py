@@ -72,6 +72,9 @@ class Catalogue(Protocol):
     ) -> FileRecord:
         """Turn a growing file into a sealed one and return it.
 
+        The time for which it is kept begins with the seal: it, and the links that were to end
+        with it, end as much later as it took from its beginning to its seal.
+
         Of a file that is no longer growing nothing is changed; the record as it stands is
         returned, so that a repeated call is harmless.
 

@@ -7,7 +7,7 @@ once one finds the row; for the others there is nothing to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -74,6 +74,11 @@ def extend_upload(connection: Connection, key_hash: bytes, expires_at: datetime 
 _CLAIM_GROWING = update(files).where(files.c.id == bindparam("file_id"), IS_GROWING)
 
 
+_MOVE_LINKS = update(links).where(
+    links.c.file_id == bindparam("of_file"), links.c.expires_at == bindparam("ended_with")
+)
+
+
 def promise_length(connection: Connection, file_id: FileId, complete_length: int) -> None:
     connection.execute(_CLAIM_GROWING, {"file_id": file_id, "complete_length": complete_length})
 
@@ -86,7 +91,11 @@ def seal_file(
     sha256: bytes,
     sealed_at: datetime,
 ) -> FileRecord:
-    connection.execute(
+    file = _get_file(connection, file_id)
+    expires_at = file.expires_at
+    if expires_at is not None:
+        expires_at += max(sealed_at - file.created_at, timedelta(0))
+    claimed = connection.execute(
         _CLAIM_GROWING,
         {
             "file_id": file_id,
@@ -95,8 +104,14 @@ def seal_file(
             "complete_length": length,
             "sha256": sha256,
             "sealed_at": sealed_at,
+            "expires_at": expires_at,
         },
     )
+    if claimed.rowcount and expires_at != file.expires_at:
+        connection.execute(
+            _MOVE_LINKS,
+            {"of_file": file_id, "ended_with": file.expires_at, "expires_at": expires_at},
+        )
     return _get_file(connection, file_id)
 
 

@@ -14,6 +14,7 @@ from tailrace.cli.options import add_service, add_timeout
 from tailrace.cli.terminal import human_length, printable
 from tailrace.client.connections import Timeouts
 from tailrace.client.service import Service
+from tailrace.errors import TransferError
 
 SUMMARY = "list the files that the service holds"
 
@@ -45,14 +46,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _row(file: Mapping[str, Any]) -> tuple[str, ...]:
-    links = file.get("links") or []
-    cells = (
-        links[0]["url"] if links else "-",
-        file["name"],
-        human_length(file["length"]),
-        file["state"],
-        file["expires_at"] or "never",
-    )
+    try:
+        links = file.get("links") or []
+        cells = (
+            links[0]["url"] if links else "-",
+            file["name"],
+            human_length(file["length"]),
+            file["state"],
+            file["expires_at"] or "never",
+        )
+    except (KeyError, TypeError, AttributeError, IndexError) as exc:
+        raise TransferError("what the service lists are not files; is it tailrace?") from exc
     return tuple(printable(str(cell)) for cell in cells)
 
 

@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -54,9 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--producers",
         action="append",
-        default=[],
+        default=environ.get("TAILRACE_PRODUCERS", "").split(),
         metavar="MODULE[:NAME]",
-        help="offer the producers of a module, or one of them; may be repeated",
+        help="offer the producers of a module, or one of them; may be repeated"
+        " (TAILRACE_PRODUCERS: several, with spaces between)",
     )
     parser.add_argument(
         "--catalogue",
@@ -66,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--url",
-        default=environ.get("TAILRACE_URL"),
-        help="the public address that links begin with (TAILRACE_URL)",
+        default=environ.get("TAILRACE_PUBLIC_URL"),
+        help="the public address that links begin with (TAILRACE_PUBLIC_URL)",
     )
 
 
@@ -88,12 +90,12 @@ def _run(arguments: argparse.Namespace) -> None:
         public = arguments.url
         if public is None and _is_loopback(arguments.host):
             public = here  # a Host field is the word of whoever asks
-        tailrace = Tailrace(arguments.dir, catalogue=arguments.catalogue, url=public)
+        tailrace = Tailrace(arguments.dir, catalogue=arguments.catalogue, public_url=public)
         for producer in (*shipped_producers(), *find_producers(arguments.producers)):
             tailrace.add(producer)
         grace_seconds = tailrace.settings.grace_seconds
         config = uvicorn.Config(
-            application(tailrace),
+            application(tailrace, _local_names(arguments.host, public)),
             log_config=None,
             access_log=False,  # it would write the tokens of links
             lifespan="off",  # entered below, where its errors are told in a sentence
@@ -138,8 +140,10 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Side by side, so that transfers and runs have one grace time, not two.
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tailrace.service.jobs.stop())
+            stopping = group.create_task(self._tailrace.service.jobs.stop())
             await super().shutdown(sockets)
+            if self.force_exit:  # asked twice
+                stopping.cancel()
 
 
 def _welcome(address: str, data: Path) -> None:
@@ -173,7 +177,8 @@ def _alone_in(data: Path) -> Iterator[None]:
     """Hold the data directory for one service; the kernel lets go of it with the process."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (data / "serve.lock").open("a+")
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        lock = os.fdopen(os.open(data / "serve.lock", flags, 0o600), "r+")
     except OSError as exc:
         raise ConfigurationError(
             f"the data directory {str(data)!r} cannot be written ({exc.strerror}): make it"
@@ -197,6 +202,14 @@ def _alone_in(data: Path) -> Iterator[None]:
 def _address(host: str, listener: socket.socket) -> str:
     port = listener.getsockname()[1]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _local_names(host: str, public: str | None) -> frozenset[str] | None:
+    """Return the names of a service that only this machine reaches; None for others."""
+    if not _is_loopback(host):
+        return None
+    names = {host, urlsplit(public).hostname if public else None}
+    return frozenset(name for name in names if name)
 
 
 def _is_loopback(host: str) -> bool:

@@ -228,11 +228,6 @@ def _is_at(fd: int, path: Path) -> bool:
         return False
 
 
-def _open_private(path: str, flags: int) -> int:
-    # The URL may be a capability: not for other users of this machine.
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
-
-
 def _sync_directory(directory: Path) -> None:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

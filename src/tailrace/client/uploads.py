@@ -261,8 +261,8 @@ def _name_of(source: str | os.PathLike[str] | IO[bytes]) -> str:
 
 def _link(description: Mapping[str, Any]) -> str | None:
     match description.get("links"):
-        case [{"url": str(url)}, *_]:
-            return url
+        case [{"url": str(url)}, *_] if url.isascii() and url.isprintable():
+            return url  # what else a service may say is not for a terminal
         case _:
             return None
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tailrace.catalogue import FileId, Origin
-from tailrace.errors import ProducerError, TailraceError
+from tailrace.errors import ProducerError, ServiceBusy, TailraceError
 from tailrace.intake.files import Files, GrowingFile, failure_reason
 from tailrace.intake.producers import AnyProducer, content_of
 from tailrace.intake.settling import settled
@@ -26,6 +26,9 @@ from tailrace.protocol.disposition import safe_name
 STOPPED = "the service was stopped"
 
 _log = logging.getLogger("tailrace.jobs")
+
+# What is told as Retry-After: about the time of a short run, or of a restart.
+_SECONDS_TO_RETRY = 5
 
 
 class Job:
@@ -78,12 +81,16 @@ class Job:
 class Jobs:
     """Starts jobs and owns them. Use as a context manager: its end stops them all."""
 
-    def __init__(self, files: Files, *, at_once: int, grace_seconds: float = 0) -> None:
+    def __init__(
+        self, files: Files, *, at_once: int, waiting: int = 100, grace_seconds: float = 0
+    ) -> None:
         self._files = files
+        self._most = at_once + waiting
         self._grace_seconds = grace_seconds
         self._slots = asyncio.Semaphore(at_once)
         self._running: dict[FileId, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._admitted = 0
         self._is_stopping = False
 
     async def __aenter__(self) -> Self:
@@ -124,17 +131,28 @@ class Jobs:
     async def start(self, producer: AnyProducer, given: Mapping[str, object]) -> Job:
         """Begin a run; it has a file and a link on return, and takes its turn by itself.
 
-        While the service stops, the run is cancelled at once.
-
         Raises:
             InvalidArguments: the arguments are not what the producer takes.
+            ServiceBusy: too many wait already, or the service stops.
         """
         arguments = producer.validate(given)
-        file = await self._files.begin(
-            name=safe_name(producer.file_name_of(arguments), producer.name),
-            media_type=producer.media_type_of(arguments),
-            origin=Origin.JOB,
-        )
+        if self._is_stopping:
+            raise ServiceBusy("the service is stopping", _SECONDS_TO_RETRY)
+        if self._admitted >= self._most:
+            raise ServiceBusy(
+                f"{self._most} runs are under way or waiting; try again later",
+                _SECONDS_TO_RETRY,
+            )
+        self._admitted += 1
+        try:
+            file = await self._files.begin(
+                name=safe_name(producer.file_name_of(arguments), producer.name),
+                media_type=producer.media_type_of(arguments),
+                origin=Origin.JOB,
+            )
+        except BaseException:
+            self._admitted -= 1
+            raise
         job = Job(producer, arguments, file)
         if self._is_stopping:
             job.cancel(STOPPED)
@@ -145,5 +163,6 @@ class Jobs:
         return job
 
     def _forget(self, task: asyncio.Task[None], file_id: FileId) -> None:
+        self._admitted -= 1
         self._tasks.remove(task)
         del self._running[file_id]

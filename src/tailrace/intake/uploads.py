@@ -23,7 +23,7 @@ from tailrace.catalogue import (
     Origin,
     UploadRecord,
 )
-from tailrace.errors import DigestMismatch, OffsetMismatch, UploadNotKnown
+from tailrace.errors import BlobBusy, DigestMismatch, OffsetMismatch, UploadNotKnown
 from tailrace.intake.files import Files, GrowingFile, failure_reason
 from tailrace.intake.media_types import OCTET_STREAM, guess_media_type
 from tailrace.intake.settling import settled
@@ -139,6 +139,20 @@ class Uploads:
             return self._upload(key, file)
         finally:
             await file.release()
+
+    async def look(self, key: str) -> Upload:
+        """Return an upload as far as it has come, also while a request is writing.
+
+        Raises:
+            UploadNotKnown, UploadEnded: there is no such upload, or it was given up.
+        """
+        try:
+            return await self.get(key)
+        except BlobBusy:
+            _, record = await self._find(key)
+            length = (await self.store.status(record.blob)).length
+            links = await self.catalogue.find_links(record.id)
+            return Upload(UploadKey(key), record, links[0], self._progress(record, length))
 
     async def cancel(self, key: str) -> None:
         """Give an upload up and free its bytes.

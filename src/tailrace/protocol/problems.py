@@ -161,6 +161,13 @@ _TABLE: Mapping[type, _Row] = {
         {"algorithm": "algorithm", "expected": "expected", "actual": "actual"},
     ),
     errors.AccessDenied: _Row(401, "access-denied", "A credential is missing or wrong"),
+    errors.ForeignRequest: _Row(403, "foreign-request", "The request is not for this service"),
+    errors.ServiceBusy: _Row(
+        503,
+        "busy-service",
+        "The service has too much to do",
+        {"retry_after_seconds": "retry_after_seconds"},
+    ),
     errors.NotFound: _Row(404, "not-found", "Nothing is known by this name"),
     errors.ProducerNotKnown: _Row(
         404,

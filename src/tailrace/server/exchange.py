@@ -57,7 +57,7 @@ class Exchange:
         "_cycle",
         "_flushing",
         "_head",
-        "_is_sending",
+        "_is_sending_file",
         "_left",
         "_outlet",
     )
@@ -71,7 +71,7 @@ class Exchange:
         self._head: ResponseHead | None = None
         self._flushing: asyncio.Handle | None = None
         self._left: int | None = None  # of the Content-Length, if there is one
-        self._is_sending = False
+        self._is_sending_file = False
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -115,8 +115,6 @@ class Exchange:
             if _tells(message):
                 raise
             return
-        finally:
-            self._is_sending = False
         if is_last:
             self._complete()
 
@@ -140,10 +138,9 @@ class Exchange:
             raise RuntimeError(f"Expected ASGI message '{_START}', but got '{kind}'.")
         if self._cycle.response_complete:
             raise RuntimeError(f"Unexpected ASGI message '{kind}', the response is complete.")
-        if self._is_sending:
-            raise RuntimeError(f"Unexpected ASGI message '{kind}' while another is sent.")
+        if self._is_sending_file:
+            raise RuntimeError(f"Unexpected ASGI message '{kind}' while a file is sent.")
         self._flushing.cancel()  # the head leaves now, or stays if this message is wrong
-        self._is_sending = True
         return self._head
 
     def _write(self, head: ResponseHead, content: bytes, is_last: bool) -> None:
@@ -164,11 +161,15 @@ class Exchange:
             content = None
             if span.length <= _SMALL_BYTES:
                 content = cache.read_resident(descriptor, span.start, span.stop)
-            if content is None:
-                await self._outlet.send_file(before, descriptor, span, after)
-            else:
+            if content is not None:
                 self._outlet.write((before, content, after))
                 await self._outlet.drained()
+                return
+            self._is_sending_file = True
+            try:
+                await self._outlet.send_file(before, descriptor, span, after)
+            finally:
+                self._is_sending_file = False
 
     def _account(self, length: int, is_last: bool) -> None:
         """Check content against the Content-Length, before any of it is sent."""

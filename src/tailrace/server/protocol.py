@@ -64,7 +64,8 @@ class Protocol(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
-        self._without_progress = 0  # octets of a head, or of a framing, since its last step
+        self._received = 0  # octets, in the last piece
+        self._without_progress = 0  # octets, since a head or some content was complete
         self._content_at = 0.0
         self._refusal: Refusal | None = None
         self._is_deaf = False
@@ -90,7 +91,8 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf or self._outlet.is_closing_in_stages:
             return
-        self._without_progress += len(data)
+        self._received = len(data)
+        self._without_progress += self._received
         super().data_received(data)
         if not self._is_deaf:
             self._watch()
@@ -148,8 +150,12 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._answering = None
         super().on_response_complete()  # which starts the next one, if there is one
-        if self._refusal is not None and self._answering is None:
-            self._send_refusal(self._refusal)
+        if self._refusal is not None:
+            if self._answering is None:
+                self._send_refusal(self._refusal)
+        elif self._phase is _Phase.HEAD:  # what came of it so far had time until now
+            self._disarm()
+            self._await_head()
 
     # --- refusals -------------------------------------------------------------------------
 
@@ -163,7 +169,7 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and refusals.has_content(self.headers):
             return refusals.UPGRADE_WITH_CONTENT
         if (
-            self._without_progress > self.limits.head_bytes
+            self._without_progress + self._received > self.limits.head_bytes  # at most
             and refusals.head_length(self.url, self.headers) > self.limits.head_bytes
         ):
             return refusals.HEAD_TOO_LARGE
@@ -210,8 +216,9 @@ class Protocol(HttpToolsProtocol):
     def _watch(self) -> None:
         """See that the phase the octets have led to has its limits."""
         if self._phase is _Phase.IDLE:
-            return
-        if self._without_progress > self.limits.head_bytes:
+            if self._answering is None:  # the rest of a request that was answered before it
+                self._await_head()
+        elif self._without_progress > self.limits.head_bytes:
             self._refuse(self._too_much())
         elif self._phase is _Phase.HEAD:
             if len(self.url) > self.limits.target_bytes:
@@ -232,9 +239,10 @@ class Protocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(self.limits.head_seconds, self._head_overdue)
 
     def _head_overdue(self) -> None:
-        if self._answering is not None:  # a part of the next request; it can wait
-            self._await_head()
-        elif self._phase is _Phase.IDLE:
+        self._deadline = None
+        if self._answering is not None:
+            return  # of the next request: its time begins anew when this one is answered
+        if self._phase is _Phase.IDLE:
             self.transport.close()
         else:
             self._refuse(refusals.TOO_SLOW)

@@ -8,8 +8,8 @@
     EXPECTING, RECEIVING ──CANCELLED──► CANCELLED
     EXPECTING, RECEIVING ──EXPIRED────► EXPIRED
 
-An upload begins as EXPECTING. Of two requests that want to write, the later may take over:
-the earlier one is cut first, and so ends in CONNECTION_LOST before the other begins.
+An upload begins as EXPECTING. Of two requests that want to write, the later is refused until
+the earlier has ended.
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""Needs a file system whose pages can be dropped: not one that is in memory by itself."""
+
+import errno
+import os
+import threading
+
+import pytest
+
+from tailrace.server import cache
+
+KIB = 1024
+LENGTH = 1024 * KIB
+
+
+@pytest.fixture
+def descriptor(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(LENGTH))
+    descriptor = os.open(path, os.O_RDWR)
+    yield descriptor
+    os.close(descriptor)
+
+
+def drop(descriptor, start=0):
+    """Have the kernel forget the pages from start on."""
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, start, 0, os.POSIX_FADV_DONTNEED)
+
+
+@pytest.fixture
+def cold(descriptor, tmp_path):
+    # Found out with another file: to look for a page is to have it read.
+    with (tmp_path / "other").open("wb+") as other:
+        other.write(bytes(LENGTH))
+        other.flush()
+        drop(other.fileno())
+        if cache.resident_stop(other.fileno(), 0, LENGTH) == LENGTH:
+            pytest.skip("this file system keeps its files in memory")
+    drop(descriptor)
+    return descriptor
+
+
+def test_what_was_just_written_is_resident(descriptor):
+    assert cache.resident_stop(descriptor, 0, LENGTH) == LENGTH
+
+
+def test_a_span_within_a_stride_is_looked_for_too(descriptor):
+    assert cache.resident_stop(descriptor, 1000, 1001) == 1001
+
+
+def test_what_was_dropped_is_not_resident(cold):
+    assert cache.resident_stop(cold, 0, LENGTH) == 0
+
+
+def test_it_stops_at_the_first_stride_that_is_missing(cold):
+    cache.read_ahead(cold, 0, LENGTH).result(10)
+    drop(cold, 512 * KIB)
+    assert cache.resident_stop(cold, 0, LENGTH) == 512 * KIB
+
+
+def test_a_file_that_has_ended_needs_no_disk(descriptor):
+    assert cache.resident_stop(descriptor, LENGTH, 2 * LENGTH) == 2 * LENGTH
+
+
+def test_where_the_file_system_cannot_tell_nothing_counts_as_resident(descriptor, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.EOPNOTSUPP, "")
+
+    monkeypatch.setattr(os, "preadv", unsupported)
+    assert cache.resident_stop(descriptor, 5, LENGTH) == 5
+    assert cache.read_resident(descriptor, 5, 10) is None
+
+
+def test_reading_ahead_makes_it_resident(cold):
+    cache.read_ahead(cold, 0, LENGTH).result(10)
+    assert cache.resident_stop(cold, 0, LENGTH) == LENGTH
+
+
+def test_small_content_that_is_resident_is_read_at_once(descriptor):
+    assert cache.read_resident(descriptor, 10, 20) == os.pread(descriptor, 10, 10)
+
+
+def test_small_content_on_a_disk_is_not(cold):
+    assert cache.read_resident(cold, 10, 20) is None
+
+
+def test_content_that_is_not_all_there_is_not_read(descriptor):
+    assert cache.read_resident(descriptor, LENGTH - 5, LENGTH + 5) is None
+
+
+def test_a_descriptor_closed_meanwhile_does_not_matter(cold, monkeypatch):
+    """The thread must not read what has its number by then."""
+    may_go_on = threading.Event()
+    touch = cache._touch
+
+    def delayed(*arguments):
+        may_go_on.wait()
+        touch(*arguments)
+
+    monkeypatch.setattr(cache, "_touch", delayed)
+    own = os.dup(cold)
+    reading = cache.read_ahead(own, 0, LENGTH)
+    os.close(own)
+    may_go_on.set()
+    reading.result(10)
+    assert cache.resident_stop(cold, 0, LENGTH) == LENGTH
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_reading_ahead_leaves_no_descriptor(descriptor, is_cancelled, monkeypatch):
+    before = len(os.listdir("/proc/self/fd"))
+    may_go_on = threading.Event()
+    monkeypatch.setattr(cache, "_touch", lambda *_: may_go_on.wait())
+    readings = [cache.read_ahead(descriptor, 0, 1) for _ in range(9)]  # of eight threads
+    assert len(os.listdir("/proc/self/fd")) == before + 9
+    if is_cancelled:
+        assert readings.pop().cancel()
+        assert len(os.listdir("/proc/self/fd")) == before + 8
+    may_go_on.set()
+    together = threading.Barrier(8)
+    readings += [cache._readers.submit(together.wait) for _ in range(8)]
+    for reading in readings:
+        reading.result(10)
+    assert len(os.listdir("/proc/self/fd")) == before
