@@ -307,6 +307,27 @@ async def test_a_growing_file_is_sealed(catalogue: Catalogue) -> None:
     assert await catalogue.find_file(a_file("b").id) == a_file("b")
 
 
+async def test_the_time_for_which_a_file_is_kept_begins_with_its_seal(
+    catalogue: Catalogue,
+) -> None:
+    file = a_file(expires_at=NOON + HOUR)
+    with_it = a_link(file, "with it", expires_at=NOON + HOUR)
+    before_it = a_link(file, "before it", expires_at=NOON + HOUR / 2)
+    endless = a_link(file, "endless")
+    await catalogue.add_file(file, [with_it, before_it, endless])
+    for _ in range(2):  # a repeated call moves nothing
+        sealed = await catalogue.seal_file(
+            file.id, length=1, sha256=SHA256, sealed_at=NOON + 3 * HOUR
+        )
+        assert sealed.expires_at == NOON + 4 * HOUR
+        ends = {link.id: link.expires_at for link in await catalogue.find_links(file.id)}
+        assert ends == {
+            with_it.id: NOON + 4 * HOUR,
+            before_it.id: NOON + HOUR / 2,
+            endless.id: None,
+        }
+
+
 async def test_a_growing_file_is_abandoned(catalogue: Catalogue) -> None:
     await catalogue.add_file(a_file("a"), [])
     await catalogue.add_file(a_file("b"), [])
