@@ -297,11 +297,17 @@ async def test_records_of_ended_files_are_kept_for_a_while_and_then_forgotten(ke
 # --- bytes that nobody knows ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", [BlobState.GROWING, BlobState.SEALED])
-async def test_a_blob_without_a_record_is_removed(kept, state):
-    key = await kept.blob(state)
+async def test_a_growing_blob_without_a_record_is_removed(kept):
+    key = await kept.blob(BlobState.GROWING)
     await kept.upkeep.sweep()
     assert not await kept.has_blob(key)
+
+
+async def test_a_whole_blob_that_was_never_recorded_is_left_and_told(kept, caplog):
+    key = await kept.blob(BlobState.SEALED)
+    await kept.upkeep.sweep()
+    assert await kept.has_blob(key)
+    assert f"blob {key} is whole, but the catalogue has never heard of it" in caplog.text
 
 
 @pytest.mark.parametrize("state", [BlobState.GROWING, BlobState.SEALED])

@@ -17,7 +17,7 @@ from tailrace.blobs import BlobStore
 from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.catalogue import Catalogue, FileId, FileRecord
 from tailrace.catalogue.sql import open_catalogue
-from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown
+from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown, StorageFull
 from tailrace.intake.files import Files, Writers
 from tailrace.intake.jobs import Jobs
 from tailrace.intake.producers import AnyProducer
@@ -70,7 +70,11 @@ class Service:
 
     async def delete(self, file: FileRecord, reason: str = "it was deleted") -> None:
         """End a file now: no new reads; those under way of a sealed file finish."""
-        await self.catalogue.end_file(file.id, reason=reason, at=self.now())
+        try:
+            await self.catalogue.end_file(file.id, reason=reason, at=self.now())
+        except StorageFull:  # not even for this record, until the bytes are gone
+            await self.store.remove(file.blob)
+            await self.catalogue.end_file(file.id, reason=reason, at=self.now())
         job = self.jobs.find(file.id)
         if job is not None:
             job.cancel(reason)

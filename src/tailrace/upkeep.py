@@ -138,8 +138,23 @@ class Upkeep:
         # after a look at the writer is it certain that there will be no record.
         if await self._is_being_written(key) or await self.catalogue.known_blobs([key]):
             return
+        if await self._is_sealed(key) and not await self.catalogue.recorded_blobs([key]):
+            # No crash leaves this: its record comes before its seal, and stays for days. So
+            # the catalogue may be a wrong or a lost one, and these may be somebody's files.
+            _log.error(
+                "blob %s is whole, but the catalogue has never heard of it: is it the right"
+                " catalogue? If it is, remove the blob by hand",
+                key,
+            )
+            return
         _log.info("blob %s belongs to no file; removing it", key)
         await self.store.remove(key)
+
+    async def _is_sealed(self, key: BlobKey) -> bool:
+        try:
+            return (await self.store.status(key)).state is BlobState.SEALED
+        except BlobMissing:
+            return False
 
     async def _is_being_written(self, key: BlobKey) -> bool:
         try:

@@ -2,6 +2,7 @@ import asyncio
 import base64
 import hashlib
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -444,3 +445,32 @@ async def test_a_protocol_that_is_not_spoken_is_refused(client):
         refused = await client.ask("POST", "/uploads", fields, b"12345")
         assert (refused.status, refused.problem) == (400, "unsupported-dialect")
     assert await files_of(client) == []
+
+
+async def test_an_append_that_declares_more_than_was_promised_is_refused_untouched(client):
+    promise = {"Upload-Complete": "?0", "Upload-Length": "10"}
+    created = await client.ask("POST", "/uploads", promise, content=b"hello")
+    location = created.fields["location"]
+    refused = await client.ask(
+        "PATCH", location, {**append_fields(5), "Content-Length": "20"}, b"x" * 20
+    )
+    assert refused.status == 413
+    assert (await client.ask("HEAD", location)).fields["upload-offset"] == "5"
+
+
+async def test_a_media_type_that_no_head_could_carry_is_refused(client):
+    fields = {"Content-Type": "text/" + "a" * 600}
+    refused = await client.ask("PUT", "/uploads/a", fields, content=b"a")
+    assert (refused.status, refused.problem) == (400, "malformed-field")
+    assert await files_of(client) == []
+
+
+async def test_a_file_that_lost_bytes_is_not_delivered_as_whole(client, tailrace):
+    put = await client.ask("PUT", "/uploads/a", {"Accept": "application/json"}, content=b"abc")
+    (key,) = [key async for key in tailrace.service.store.keys()]
+    path = Path(tailrace.settings.data, "blobs", key[:2], key)
+    path.chmod(0o600)
+    path.write_bytes(b"a")
+    path.chmod(0o400)
+    answer = await client.ask("GET", put.json["links"][0]["url"])
+    assert (answer.status, answer.problem) == (503, "storage-unavailable")

@@ -11,11 +11,14 @@ from serving import (
     GET,
     PATH_SEND,
     Cut,
+    Served,
     answering,
     sending,
     start,
     until,
 )
+
+from tailrace.server import Limits
 
 POST_10 = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -76,11 +79,12 @@ def test_a_longer_target_is_a_414(served, limits):
     assert served.get(request(b"/" + b"a" * 100)).status == 414
 
 
-def test_a_target_without_end_is_a_414(served, limits):
+@pytest.mark.parametrize("length", [200, 50_000])
+def test_a_target_without_end_is_a_414(served, limits, length):
     limits(target_bytes=100)
     served.app = answering(b"")
     with served.connect() as client:
-        client.send(b"GET /", b"a" * 200)
+        client.send(b"GET /", b"a" * length)
         assert client.response().status == 414
         assert client.has_ended()
 
@@ -264,14 +268,15 @@ def test_broken_content_is_a_400_and_a_disconnect_for_the_application(served, no
 
     async def app(scope, receive, send):
         outcomes.append(await read_all(receive))
+        await answering(b"a second answer")(scope, receive, send)
+        outcomes.append("answered")
 
     served.app = app
     with served.connect() as client:
         client.send(CHUNKED, b"no length\r\n")
         assert client.response().status == 400
+        until(lambda: outcomes == [None, "answered"])
         assert client.has_ended()
-    until(lambda: outcomes)
-    assert outcomes == [None]
 
 
 def test_broken_content_after_the_response_has_begun_cuts_it(served, nothing_left):
@@ -309,19 +314,18 @@ def test_a_refusal_of_head_has_no_content(served):
 
 def test_the_first_of_two_applications_is_told_when_the_client_leaves(served, nothing_left):
     """uvicorn tells only the request that came last."""
+    has_begun = threading.Event()
     outcomes = []
 
     async def app(scope, receive, send):
         await receive()
+        has_begun.set()
         outcomes.append((await receive())["type"])
 
     served.app = app
     with served.connect() as client:
         client.send(GET, GET)
-        until(lambda: len(served.connections) == 1)
-    # Reading is paused behind the second request, so that only sending would tell; a time
-    # limit of uvicorn's, or the end of the server, closes as well.
-    served.loop.call_soon_threadsafe(lambda: [c.transport.abort() for c in served.connections])
+        assert has_begun.wait(10)
     until(lambda: outcomes)
     assert outcomes == ["http.disconnect"]
 
@@ -344,6 +348,35 @@ def test_content_together_with_an_upgrade_is_refused_and_not_lost(served):
     served.app = echo
     head = b"POST / HTTP/1.1\r\nHost: a\r\n" + H2C + b"Content-Length: 5\r\n\r\n"
     assert served.get(head + b"lost?").status == 501
+
+
+class EchoingWebSocket(asyncio.Protocol):
+    """What uvicorn hands a connection over to; WebSocket itself is not its business."""
+
+    def __init__(self, config, server_state, app_state):
+        pass
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+def test_a_websocket_is_no_longer_ours():
+    upgrade = b"GET /a HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
+    with Served("uvloop", ws=EchoingWebSocket) as served:
+        served.protocol.limits = Limits(head_seconds=0.05, content_stall_seconds=0.05)
+        with served.connect() as client:
+            client.send(upgrade[:5])
+            until(lambda: served.connections)
+            (ours,) = served.connections
+            client.send(upgrade[5:])
+            assert client.file.read(len(upgrade)) == upgrade
+            time.sleep(0.12)  # much longer than the limits
+            client.send(b"still there")
+            assert client.file.read(11) == b"still there"
+            assert ours.transport.get_write_buffer_limits()[1] > 0
 
 
 # --- deadlines ----------------------------------------------------------------------------
@@ -420,6 +453,17 @@ def test_half_a_request_does_not_disturb_the_response_before(served, limits):
         assert client.response().content == b"waited"
         client.send(b"Host: a\r\n\r\n")
         assert client.response().content == b"waited"
+
+
+def test_half_a_request_has_its_time_from_the_response_before(served, limits, nothing_left):
+    limits(head_seconds=0.05)
+    served.app = app = Waiting()
+    with served.connect() as client:
+        client.send(GET, b"GET / HTTP/1.1\r\n")
+        time.sleep(0.12)  # much longer than the limit
+        app.may_answer.set()
+        assert client.response().content == b"waited"
+        assert client.response().status == 408
 
 
 @pytest.mark.parametrize("request_head", [POST_10, CHUNKED], ids=["length", "chunked"])

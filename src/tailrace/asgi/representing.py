@@ -97,4 +97,5 @@ def representation_of(file: FileRecord, *, download: bool) -> Representation:
         disposition=ContentDisposition("attachment" if attach else "inline", file.name),
         sha256=file.sha256,
         cache_control="private, immutable",
+        length=file.length,
     )

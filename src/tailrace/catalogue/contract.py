@@ -105,6 +105,9 @@ class Catalogue(Protocol):
         """Return those of the keys that belong to a file that has neither ended nor been
         abandoned."""
 
+    async def recorded_blobs(self, keys: Sequence[str]) -> frozenset[str]:
+        """Return those of the keys of which there is any record, also of an ended file."""
+
     async def forget_files(self, ended_before: datetime, *, limit: int) -> int:
         """Drop the records of files that ended before a moment, with their links and
         uploads; return how many."""

@@ -175,12 +175,25 @@ KNOWN_BLOBS = select(files.c.blob).where(
 )
 
 
+RECORDED_BLOBS = select(files.c.blob).where(files.c.blob.in_(bindparam("keys", expanding=True)))
+
+
 def known_blobs(connection: Connection, keys: Sequence[str]) -> frozenset[str]:
-    known: set[str] = set()
+    return _blobs(connection, KNOWN_BLOBS, keys)
+
+
+def recorded_blobs(connection: Connection, keys: Sequence[str]) -> frozenset[str]:
+    return _blobs(connection, RECORDED_BLOBS, keys)
+
+
+def _blobs(
+    connection: Connection, statement: Select[str], keys: Sequence[str]
+) -> frozenset[str]:
+    found: set[str] = set()
     for start in range(0, len(keys), _BATCH):
         batch = keys[start : start + _BATCH]
-        known.update(connection.scalars(KNOWN_BLOBS, {"keys": batch}))
-    return frozenset(known)
+        found.update(connection.scalars(statement, {"keys": batch}))
+    return frozenset(found)
 
 
 CREDENTIALS = select(credentials).order_by(credentials.c.name)

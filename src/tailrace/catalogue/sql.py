@@ -106,6 +106,9 @@ class SqlCatalogue:
     async def known_blobs(self, keys: Sequence[str]) -> frozenset[str]:
         return await self._database.read(reading.known_blobs, keys)
 
+    async def recorded_blobs(self, keys: Sequence[str]) -> frozenset[str]:
+        return await self._database.read(reading.recorded_blobs, keys)
+
     async def forget_files(self, ended_before: datetime, *, limit: int) -> int:
         return await self._database.write(writing.forget_files, ended_before, limit=limit)
 

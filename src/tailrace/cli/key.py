@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = settings(data=arguments.data, catalogue=arguments.catalogue)
     if arguments.action == "add":
         # Before the service first runs there may be none yet.
-        Path(given.data).mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(given.data).mkdir(mode=0o700, exist_ok=True)
         print(asyncio.run(_add(arguments.name, given.catalogue_url)))
     else:
         for line in asyncio.run(_list(given.catalogue_url)):

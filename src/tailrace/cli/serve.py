@@ -31,6 +31,9 @@ SUMMARY = "run the service"
 # glibc's mallopt: M_ARENA_MAX.
 _M_ARENA_MAX = -8
 
+# To give up a file takes some milliseconds.
+_SECONDS_TO_CUT = 5.0
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     environ = os.environ
@@ -120,7 +123,18 @@ async def _serve(
                     f"listening on {host} without a key would let anyone in: make one with"
                     f" `tailrace key add NAME --data {data}`, or listen on 127.0.0.1"
                 )
-            await server.serve(sockets=[listener])
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                await _cut(server.server_state.tasks)
+
+
+async def _cut(requests: set[asyncio.Task[None]]) -> None:
+    """End the requests that the server has left, while there is still a service for them."""
+    for request in requests:
+        request.cancel()
+    if requests:
+        await asyncio.wait(requests, timeout=_SECONDS_TO_CUT)
 
 
 class _Server(uvicorn.Server):

@@ -14,7 +14,7 @@ from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.delivery.leaving import noticing_departure
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.delivery.send import Piece, pieces_of, send_following, send_pieces
-from tailrace.errors import BlobAbandoned
+from tailrace.errors import BlobAbandoned, StorageUnavailable
 from tailrace.protocol import answers, problems
 from tailrace.protocol.answers import (
     Answer,
@@ -81,6 +81,10 @@ async def deliver(
     status = reader.status
     if status.state is BlobState.ABANDONED:
         raise BlobAbandoned(f"the writer gave up at offset {status.length}")
+    if status.state is BlobState.SEALED and representation.length not in (None, status.length):
+        raise StorageUnavailable(
+            f"{status.length} bytes are there of the {representation.length} that were sealed"
+        )
     fields = Fields.of(*further)
     representation = representation.with_validators_of(fields)
     if status.state is BlobState.GROWING:

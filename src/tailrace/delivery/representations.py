@@ -31,6 +31,8 @@ class Representation:
     sha256: bytes | None = None
     cache_control: str | None = None
     has_weak_date: bool = False
+    length: int | None = None
+    """What a sealed blob must have, where it is known; another length is not delivered."""
 
     def while_growing(self) -> Representation:
         """Return what can be said while the bytes are still being written.

@@ -156,6 +156,11 @@ class GrowingFile:
             )
             if self.record.state is not FileState.SEALED:
                 await self._writer.abandon()
+        except StorageFull:
+            # The record, too, may find no room before the bytes are gone. Upkeep gives up a
+            # file whose bytes are lost.
+            await self._writer.abandon()
+            raise
         finally:
             # Where the catalogue fails, upkeep gives the file up; a living writer would hold
             # it back from that.

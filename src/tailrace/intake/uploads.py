@@ -23,7 +23,14 @@ from tailrace.catalogue import (
     Origin,
     UploadRecord,
 )
-from tailrace.errors import BlobBusy, DigestMismatch, OffsetMismatch, UploadNotKnown
+from tailrace.errors import (
+    BlobBusy,
+    DigestMismatch,
+    LengthExceeded,
+    MalformedField,
+    OffsetMismatch,
+    UploadNotKnown,
+)
 from tailrace.intake.files import Files, GrowingFile, failure_reason
 from tailrace.intake.media_types import OCTET_STREAM, guess_media_type
 from tailrace.intake.settling import settled
@@ -32,6 +39,10 @@ from tailrace.protocol.digests import Digests
 from tailrace.protocol.uploads import Append, Create, Limits, Progress
 from tailrace.protocol.uploads.upload import UploadEvent, UploadState, advance
 from tailrace.settings import Settings
+
+# It goes out in a field with every answer. Names have at most 127 characters on each side
+# of the slash (RFC 6838 §4.2), which leaves room for parameters.
+_LONGEST_MEDIA_TYPE = 512
 
 UploadKey = NewType("UploadKey", str)
 """The right to write one file: 128 random bits, known to the catalogue by hash only."""
@@ -110,6 +121,7 @@ class Uploads:
                 raise OffsetMismatch(file.length, command.offset)
             if command.complete_length is not None:
                 await file.promise(command.complete_length)
+            _refuse_overlong(command, file)
             await file.fill(source)
             if command.is_complete:
                 expected = digests.parse(upload.repr_digest or "", "Repr-Digest")
@@ -237,7 +249,20 @@ class Uploads:
         )
 
 
+def _refuse_overlong(command: Append, file: GrowingFile) -> None:
+    """Refuse what is declared to be more than was promised, before any of it is taken."""
+    promised = file.record.complete_length
+    if promised is None or command.content_length is None:
+        return
+    if command.offset + command.content_length > promised:
+        raise LengthExceeded(promised, command.offset + command.content_length)
+
+
 def _media_type_of(command: Create) -> str:
+    if command.media_type is not None and len(command.media_type) > _LONGEST_MEDIA_TYPE:
+        raise MalformedField(
+            "Content-Type", command.media_type, f"at most {_LONGEST_MEDIA_TYPE} characters"
+        )
     # A client that says "some bytes" has not looked; the name may tell more.
     if command.media_type in (None, OCTET_STREAM):
         return guess_media_type(command.name)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -215,25 +215,26 @@ class Protocol(HttpToolsProtocol):
 
     def _watch(self) -> None:
         """See that the phase the octets have led to has its limits."""
-        if self._phase is _Phase.IDLE:
-            if self._answering is None:  # the rest of a request that was answered before it
-                self._await_head()
-        elif self._without_progress > self.limits.head_bytes:
-            self._refuse(self._too_much())
-        elif self._phase is _Phase.HEAD:
-            if len(self.url) > self.limits.target_bytes:
-                self._refuse(refusals.TARGET_TOO_LONG)
-            elif self._deadline is None:
-                self._await_head()
-        else:
-            self._content_at = self.loop.time()
-            if self._deadline is None:
-                self._await_content(self.limits.content_stall_seconds)
-
-    def _too_much(self) -> Refusal:
-        if self._phase is _Phase.CONTENT:  # chunk extensions, or trailer fields
-            return refusals.MALFORMED
-        return refusals.HEAD_TOO_LARGE if self.headers else refusals.TARGET_TOO_LONG
+        is_too_much = self._without_progress > self.limits.head_bytes
+        match self._phase:
+            case _Phase.IDLE:
+                if self._answering is None:  # the rest of a request answered before it
+                    self._await_head()
+            case _Phase.HEAD:
+                if len(self.url) > self.limits.target_bytes:
+                    self._refuse(refusals.TARGET_TOO_LONG)
+                elif is_too_much:
+                    self._refuse(refusals.HEAD_TOO_LARGE)
+                elif self._deadline is None:
+                    self._await_head()
+            case _Phase.CONTENT:
+                self._content_at = self.loop.time()
+                if is_too_much:  # chunk extensions, or trailer fields
+                    self._refuse(refusals.MALFORMED)
+                elif self._deadline is None:
+                    self._await_content(self.limits.content_stall_seconds)
+            case _:
+                assert_never(self._phase)
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(self.limits.head_seconds, self._head_overdue)
