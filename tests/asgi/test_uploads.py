@@ -452,7 +452,10 @@ async def test_an_append_that_declares_more_than_was_promised_is_refused_untouch
     created = await client.ask("POST", "/uploads", promise, content=b"hello")
     location = created.fields["location"]
     refused = await client.ask(
-        "PATCH", location, {**append_fields(5), "Content-Length": "20"}, b"x" * 20
+        "PATCH",
+        location,
+        {**append_fields(5, complete=False), "Content-Length": "20"},
+        b"x" * 20,
     )
     assert refused.status == 413
     assert (await client.ask("HEAD", location)).fields["upload-offset"] == "5"
@@ -465,12 +468,15 @@ async def test_a_media_type_that_no_head_could_carry_is_refused(client):
     assert await files_of(client) == []
 
 
+def shorten(blob):
+    blob.chmod(0o600)
+    blob.write_bytes(b"a")
+    blob.chmod(0o400)
+
+
 async def test_a_file_that_lost_bytes_is_not_delivered_as_whole(client, tailrace):
     put = await client.ask("PUT", "/uploads/a", {"Accept": "application/json"}, content=b"abc")
     (key,) = [key async for key in tailrace.service.store.keys()]
-    path = Path(tailrace.settings.data, "blobs", key[:2], key)
-    path.chmod(0o600)
-    path.write_bytes(b"a")
-    path.chmod(0o400)
+    shorten(Path(tailrace.settings.data, "blobs", key[:2], key))
     answer = await client.ask("GET", put.json["links"][0]["url"])
     assert (answer.status, answer.problem) == (503, "storage-unavailable")
