@@ -45,6 +45,8 @@ class Failed(Exception):
 def main() -> int:
     if shutil.which("curl") is None:
         return fail("the demo drives curl, which is not installed: apt-get install curl")
+    # In the background it would be ignored, here and by those that we interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="tailrace-demo-") as scratch:
         try:
             with service(Path(scratch) / "data") as address:

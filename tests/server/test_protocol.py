@@ -263,7 +263,10 @@ def test_broken_content_of_a_waiting_request_is_refused_in_its_turn(served):
         assert client.has_ended()
 
 
-def test_broken_content_is_a_400_and_a_disconnect_for_the_application(served, nothing_left):
+def test_broken_content_is_a_400_and_a_disconnect_for_the_application(
+    served, limits, nothing_left
+):
+    limits(closing_seconds=60)
     outcomes = []
 
     async def app(scope, receive, send):
@@ -301,6 +304,14 @@ def test_broken_content_after_the_response_has_ended_closes(served, nothing_left
         client.send(CHUNKED)
         assert client.response().content == b"enough"
         client.send(b"no length\r\n")
+        assert client.has_ended()
+
+
+def test_behind_a_request_to_close_nothing_is_refused(served):
+    served.app = answering(b"")
+    with served.connect() as client:
+        client.send(request(fields=[b"Connection: close"]), b"no request at all\r\n\r\n")
+        assert client.response().status == 200
         assert client.has_ended()
 
 

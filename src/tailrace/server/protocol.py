@@ -98,9 +98,8 @@ class Protocol(HttpToolsProtocol):
             self._watch()
 
     def handle_websocket_upgrade(self) -> None:
-        self._disarm()
         self._is_deaf = True
-        self.transport.set_write_buffer_limits()
+        self.transport.set_write_buffer_limits()  # as the other protocol expects them
         super().handle_websocket_upgrade()
 
     # --- what the parser tells ------------------------------------------------------------
