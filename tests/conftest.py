@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 
 import pytest
 
-
 # Whoever runs the tests in the background has Ctrl-C ignored, and so would every program
 # that they start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
