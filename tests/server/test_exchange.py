@@ -226,6 +226,24 @@ def test_a_span_of_a_path_is_sent(served, path, content):
     assert served.get().content == content[100_000:250_000]
 
 
+def test_small_files_are_not_worth_a_sendfile(served, path, content, monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(os, "sendfile", fail)
+    length = 64 * KIB
+    served.app = sending(
+        start(content_length=length), {"type": PATH_SEND, "path": str(path), "count": length}
+    )
+    assert served.get().content == content[:length]
+
+
+def test_a_path_is_the_last_message_whatever_it_says(served, path, content):
+    message = {"type": PATH_SEND, "path": str(path), "more_body": True}
+    served.app = sending(start(), message)
+    assert served.get().content == content
+
+
 def test_a_path_ends_the_response(served, path):
     errors = []
 
@@ -324,6 +342,38 @@ def test_an_application_that_fails_between_head_and_content_is_a_500(served):
     served.app = app
     response = served.get()
     assert (response.status, response.content) == (500, b"Internal Server Error")
+
+
+def test_an_application_may_take_its_time_to_fail(served, tmp_path):
+    """As one does that has middleware: the head must not leave meanwhile."""
+
+    async def app(scope, receive, send):
+        await send(start())
+        try:
+            await send({"type": PATH_SEND, "path": str(tmp_path / "missing")})
+        finally:
+            await asyncio.sleep(0.01)
+
+    served.app = app
+    assert served.get().status == 500
+
+
+def test_a_head_that_is_held_is_dropped_when_the_server_has_answered_itself(served):
+    may_end = threading.Event()
+
+    async def app(scope, receive, send):
+        await send(start())
+        (connection,) = served.connections
+        connection.cycle.disconnected = True  # as a refusal does
+        await asyncio.to_thread(may_end.wait)
+        connection.transport.close()
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        served.run(asyncio.sleep(0.01))
+        may_end.set()
+        assert client.has_ended()
 
 
 def test_an_application_that_returns_between_head_and_content_is_a_500(served):
@@ -610,6 +660,28 @@ def test_body_returns_when_the_client_leaves(served, leave, nothing_left, caplog
 
     assert leaving_in_the_middle(served, app, leave) is None
     assert not caplog.records
+
+
+def test_receive_tells_when_the_response_is_complete(served, path, nothing_left):
+    messages = []
+
+    async def app(scope, receive, send):
+        await receive()
+
+        async def watch():
+            messages.append((await receive())["type"])
+
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(0)
+        await sending(start(), {"type": PATH_SEND, "path": str(path)})(scope, receive, send)
+        await watching
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        client.response()
+        until(lambda: messages)
+    assert messages == ["http.disconnect"]
 
 
 def test_receive_tells_while_a_file_is_being_sent(served, long_path, leave, nothing_left):

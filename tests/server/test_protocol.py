@@ -550,6 +550,21 @@ def test_a_client_that_waits_for_100_continue_is_not_cut(served, limits):
         assert client.response().content == b"0123456789"
 
 
+def test_once_a_response_has_begun_there_is_no_100_continue(served):
+    async def app(scope, receive, send):
+        await send(start(content_length=6))
+        reading = asyncio.create_task(receive())
+        await asyncio.sleep(0)
+        await send({"type": BODY, "body": b"enough"})
+        await reading
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST_10.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        response = client.response()
+        assert (response.status, response.content) == (200, b"enough")
+
+
 # --- closing in stages --------------------------------------------------------------------
 
 

@@ -212,9 +212,10 @@ class Exchange:
         cycle.on_response()
 
     def _leave(self) -> None:
-        """Leave to uvicorn what the application has not completed: it answers, or closes."""
-        if self._flushing is not None:
-            self._flushing.cancel()
+        """End what the application has begun and not completed.
+
+        Where nothing was sent yet, uvicorn answers with a 500.
+        """
         cycle = self._cycle
         if self._head is not None and cycle.response_started and not cycle.response_complete:
             # Where the end of the connection is the end of the content, a part of it must not
