@@ -55,14 +55,16 @@ def test_a_span_within_a_stride_is_looked_for_too(descriptor):
     assert cache.resident_stop(descriptor, 1000, 1001) == 1001
 
 
-def test_what_was_dropped_is_not_resident(cold):
-    assert cache.resident_stop(cold, 0, LENGTH) == 0
+# To look for a page is to have it read, and a fast disk has read the first one by the time
+# the kernel looks again. It has not read all of them.
+def test_what_was_never_read_is_not_resident(cold):
+    assert cache.resident_stop(cold, 0, LENGTH) < LENGTH
 
 
 def test_it_stops_at_the_first_stride_that_is_missing(cold):
     os.posix_fadvise(cold, 0, 0, os.POSIX_FADV_RANDOM)  # nothing is read ahead
     os.pread(cold, 512 * KIB, 0)
-    assert cache.resident_stop(cold, 0, LENGTH) == 512 * KIB
+    assert 512 * KIB <= cache.resident_stop(cold, 0, LENGTH) < LENGTH
 
 
 def test_a_file_that_has_ended_needs_no_disk(descriptor):
@@ -87,8 +89,13 @@ def test_small_content_that_is_resident_is_read_at_once(descriptor):
     assert cache.read_resident(descriptor, 10, 20) == os.pread(descriptor, 10, 10)
 
 
-def test_small_content_on_a_disk_is_not(cold):
-    assert cache.read_resident(cold, 10, 20) is None
+def test_small_content_that_would_have_to_be_waited_for_is_not_read(descriptor, monkeypatch):
+    def block(*_):
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "preadv", block)
+    assert cache.resident_stop(descriptor, 0, LENGTH) == 0
+    assert cache.read_resident(descriptor, 10, 20) is None
 
 
 def test_content_that_is_not_all_there_is_not_read(descriptor):

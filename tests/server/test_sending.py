@@ -14,6 +14,7 @@ from serving import (
     BODY,
     GET,
     PATH_SEND,
+    ZERO_COPY_SEND,
     Client,
     Cut,
     Served,
@@ -22,6 +23,10 @@ from serving import (
     start,
     until,
 )
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from tailrace.server import Disconnected, Limits, cache, tcp
+from tailrace.server.sending import Outlet
 
 KIB = 1024
 _SO_BUF_LOCK = 72
@@ -105,6 +110,167 @@ def test_a_reader_of_a_record_stream_may_wait_as_long_as_the_application(served,
 
     served.app = app
     assert served.get().content == b"record\n" * 2
+
+
+def test_a_reader_whose_buffers_are_always_full_is_not_cut_off(
+    served, limits, tmp_path, monkeypatch, nothing_left
+):
+    """What counts is what it has taken, not what is still under way."""
+    monkeypatch.setattr(tcp, "unacknowledged", lambda _: 100_000)
+    test_a_slow_reader_is_not_cut_off(served, limits, tmp_path, path_app, nothing_left)
+
+
+def test_a_slow_disk_is_not_the_fault_of_the_reader(
+    served, limits, path, content, monkeypatch, nothing_left
+):
+    limits(sending_stall_seconds=0.02)
+    touch = cache._touch
+
+    def slowly(*arguments):
+        time.sleep(0.1)
+        touch(*arguments)
+
+    monkeypatch.setattr(cache, "resident_stop", lambda descriptor, start, stop: start)
+    monkeypatch.setattr(cache, "_touch", slowly)
+    # All has arrived. (The kernel itself would hold the head back for some time, corked.)
+    monkeypatch.setattr(tcp, "unacknowledged", lambda _: 0)
+    served.app = path_app(path)
+    assert served.get().content == content
+
+
+# --- the order of octets ------------------------------------------------------------------
+
+
+def test_a_file_never_overtakes_octets_that_the_kernel_did_not_take(
+    served, path, content, nothing_left
+):
+    """Its buffers are full most of the time, so that every piece has to wait somewhere."""
+    length = 70 * KIB
+
+    async def app(scope, receive, send):
+        await send(start())
+        with path.open("rb") as file:
+            for offset in range(100):
+                message = {"type": ZERO_COPY_SEND, "file": file, "more_body": True}
+                await send(message | {"offset": offset, "count": length})
+        await send({"type": BODY})
+
+    served.app = app
+    with served.connect(receive_buffer=16 * KIB) as client:
+        client.send(GET)
+        received = client.response().content
+    assert received == b"".join(content[at : at + length] for at in range(100))
+
+
+@apps
+def test_a_client_that_only_stops_sending_gets_no_content_without_a_head(
+    served, long_path, app, nothing_left
+):
+    """As uvicorn has it, such a client has left."""
+    served.app = app(long_path)
+    with served.connect() as client:
+        client.send(GET)
+        client.socket.shutdown(socket.SHUT_WR)
+        try:
+            begun = client.file.read(9)
+        except ConnectionResetError:
+            begun = b""
+        assert begun in (b"", b"HTTP/1.1 ")
+
+
+# --- one outlet ---------------------------------------------------------------------------
+
+
+class Recorded(asyncio.Transport):
+    """A transport that takes everything at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def write(self, octets):
+        self.calls.append(octets)
+
+    def abort(self):
+        self.calls.append("abort")
+
+    def write_eof(self):
+        self.calls.append("end")
+
+    def can_write_eof(self):
+        return True
+
+    def is_closing(self):
+        return False
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        pass
+
+
+async def outlet_of(transport, **limits):
+    return Outlet(
+        asyncio.get_running_loop(),
+        transport,
+        FlowControl(transport),
+        Limits(**limits),
+        is_tls=False,
+    )
+
+
+@pytest.mark.anyio
+async def test_who_never_waits_for_anything_else_lets_others_have_their_turn():
+    transport = Recorded()
+    outlet = await outlet_of(transport)
+    turns = []
+    asyncio.get_running_loop().call_soon(turns.append, "other")
+    written = 0
+    while not turns:
+        outlet.write([b"x"])
+        written += 1
+        await outlet.drained()
+    assert 10 < written < 1000
+
+
+@pytest.mark.anyio
+async def test_short_pieces_leave_together_and_long_ones_are_not_copied():
+    transport = Recorded()
+    outlet = await outlet_of(transport)
+    outlet.write([b"head ", b"content"])
+    long = bytes(100_000)
+    outlet.write([b"head ", long])
+    assert transport.calls == [b"head content", b"head ", long]
+    assert transport.calls[2] is long
+
+
+@pytest.mark.anyio
+async def test_once_the_connection_is_lost_nothing_is_written_and_nobody_waits():
+    transport = Recorded()
+    outlet = await outlet_of(transport)
+    outlet.connection_lost()
+    outlet.write([b"too late"])
+    with pytest.raises(Disconnected):
+        await outlet.drained()
+    assert transport.calls == []
+
+
+@pytest.mark.anyio
+async def test_closing_in_stages_is_over_when_the_connection_is():
+    transport = Recorded()
+    outlet = await outlet_of(transport, closing_seconds=0.01)
+    outlet.close(in_stages=True)
+    assert outlet.is_closing_in_stages
+    outlet.connection_lost()
+    await asyncio.sleep(0.03)
+    assert transport.calls == ["end"]
+
+
+@pytest.mark.anyio
+async def test_closing_in_stages_takes_only_so_long():
+    transport = Recorded()
+    outlet = await outlet_of(transport, closing_seconds=0.01)
+    outlet.close(in_stages=True)
+    await asyncio.sleep(0.03)
+    assert transport.calls == ["end", "abort"]
 
 
 # --- many readers -------------------------------------------------------------------------

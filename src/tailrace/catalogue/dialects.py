@@ -11,6 +11,7 @@ processes must be on one machine); somebody copies the file without its `-wal` n
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -29,6 +30,7 @@ _THREADS = {
 }
 
 _BUSY_SECONDS = 10
+_BUSY_PAUSE_SECONDS = 0.01
 
 _WRITES = "tailrace_writes"
 
@@ -97,7 +99,7 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _enter_wal(connection)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -108,6 +110,25 @@ def _set_up_sqlite(engine: Engine, durability: Durability) -> None:
         # one statement, and needs no BEGIN.
         if connection.get_execution_options().get(_WRITES):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _enter_wal(connection: sqlite3.Connection) -> None:
+    """Have the database kept in WAL mode, in which it may be already.
+
+    Of two connections that change the mode at once SQLite refuses one without waiting, since
+    each holds what the other needs.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            is_busy = exc.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_SECONDS)
+        else:
+            return
 
 
 def for_writing(engine: Engine) -> Engine:

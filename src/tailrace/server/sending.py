@@ -138,7 +138,6 @@ class Outlet:
                 await transfer.run()
         finally:
             self._transfer = None
-            self._written += transfer.sent
 
     def close(self, *, in_stages: bool) -> None:
         """End the connection once all that was written has been sent.
