@@ -25,6 +25,7 @@ from tailrace.cli.discovery import find_producers, shipped_producers
 from tailrace.cli.outcomes import DONE, FAILED
 from tailrace.cli.terminal import complain
 from tailrace.errors import ConfigurationError, TailraceError
+from tailrace.server import Protocol
 
 SUMMARY = "run the service"
 
@@ -104,6 +105,7 @@ def _run(arguments: argparse.Namespace) -> None:
             lifespan="off",  # entered below, where its errors are told in a sentence
             timeout_graceful_shutdown=grace_seconds,  # type: ignore[arg-type]  # any number does
             server_header=False,
+            http=Protocol,
         )
         # The server puts this handler back when it has stopped and raises the signal again.
         signal.signal(signal.SIGTERM, lambda *_: None)
