@@ -6,6 +6,7 @@ import dataclasses
 import secrets
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import assert_never
 
 from starlette.types import Receive, Scope, Send
@@ -52,6 +53,22 @@ _OF_REPRESENTATION = _OF_CONTENT | {
     "last-modified",
 }
 
+# Those of a request that may have it answered by other than the whole.
+_CONDITIONING = frozenset(
+    {
+        b"range",
+        b"if-match",
+        b"if-none-match",
+        b"if-modified-since",
+        b"if-unmodified-since",
+        b"if-range",
+    }
+)
+
+# How many replies are kept for when they are asked for again, some 2 KiB each. They are made
+# of values alone, so none is ever out of date.
+_REPLIES = 512
+
 
 async def deliver(
     reader: BlobReader,
@@ -85,28 +102,24 @@ async def deliver(
         raise StorageUnavailable(
             f"{status.length} bytes are there of the {representation.length} that were sealed"
         )
-    fields = Fields.of(*further)
-    representation = representation.with_validators_of(fields)
-    if status.state is BlobState.GROWING:
-        representation = representation.while_growing()
-
     is_read = scope["method"] in ("GET", "HEAD")
+    request = Fields()
     if conditional and is_read and status_code == 200:
-        request = Fields.from_raw(scope["headers"])
-        answer = _decide(scope["method"], request, representation, status)
+        request = _conditions(scope)
+    if not request.lines and status.state is BlobState.SEALED:
+        reply = _usual_reply(representation, status, tuple(further))
     else:
-        answer = _decide("GET", Fields(), representation, status)
-    reply = _reply(answer, representation, status)
-    code = answers.status(answer)
+        method = scope["method"] if is_read else "GET"
+        reply = _reply(method, request, representation, status, further)
 
     head = {
         "type": "http.response.start",
-        "status": status_code if code == 200 else code,
-        "headers": _merged(answers.fields(answer) + reply.fields, fields, reply.excluded),
+        "status": status_code if reply.status == 200 else reply.status,
+        "headers": [*reply.fields],  # ours may be asked for again, and middleware adds to it
     }
     send = noticing_departure(send)
     if scope["method"] == "HEAD":
-        await send_pieces(reader, [], head, receive, send)
+        await send_pieces(reader, (), head, receive, send)
     elif isinstance(reply.content, Follow):
         await send_following(reader, reply.content.start, head, receive, send)
     else:
@@ -115,6 +128,48 @@ async def deliver(
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
+    """What goes out: a status, all fields, and content."""
+
+    status: int
+    fields: Sequence[tuple[bytes, bytes]]
+    content: Sequence[Piece] | Follow
+
+
+def _conditions(scope: Scope) -> Fields:
+    """Return the fields of a request if any of them asks for more than the whole."""
+    for name, _ in scope["headers"]:
+        if name in _CONDITIONING:
+            return Fields.from_raw(scope["headers"])
+    return Fields()
+
+
+def _reply(
+    method: str,
+    request: Fields,
+    representation: Representation,
+    status: BlobStatus,
+    further: FieldLines,
+) -> _Reply:
+    fields = Fields.of(*further)
+    representation = representation.with_validators_of(fields)
+    if status.state is BlobState.GROWING:
+        representation = representation.while_growing()
+    answer = _decide(method, request, representation, status)
+    described = _described(answer, representation, status)
+    lines = _merged(answers.fields(answer) + described.fields, fields, described.excluded)
+    return _Reply(answers.status(answer), lines, described.content)
+
+
+@lru_cache(maxsize=_REPLIES)
+def _usual_reply(
+    representation: Representation, status: BlobStatus, further: FieldLines
+) -> _Reply:
+    """Return the reply to a request that is about the whole of a sealed blob."""
+    return _reply("GET", Fields(), representation, status, further)
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
     """What goes out with an answer: fields beyond its own, and content.
 
     `excluded` names the further fields that would be wrong there.
@@ -138,14 +193,16 @@ def _decide(
     return answers.answer(method, request, dataclasses.replace(selected, validators=undated))
 
 
-def _reply(answer: Answer, representation: Representation, status: BlobStatus) -> _Reply:
+def _described(
+    answer: Answer, representation: Representation, status: BlobStatus
+) -> _Described:
     media_type = ("Content-Type", representation.media_type)
     describing = representation.describing_fields()
     match answer:
         case Whole(complete_length):
-            return _Reply([media_type, *describing], [Piece(b"", Span(0, complete_length))])
+            return _Described([media_type, *describing], [Piece(b"", Span(0, complete_length))])
         case Part(span, _):
-            return _Reply([media_type, *describing], [Piece(b"", span)])
+            return _Described([media_type, *describing], [Piece(b"", span)])
         case Parts(spans, complete_length):
             framing = MultipartByteranges(
                 spans, secrets.token_hex(16), representation.media_type, complete_length
@@ -154,11 +211,11 @@ def _reply(answer: Answer, representation: Representation, status: BlobStatus) -
                 ("Content-Type", framing.content_type),
                 ("Content-Length", str(framing.content_length)),
             ]
-            return _Reply([*framed, *describing], pieces_of(framing))
+            return _Described([*framed, *describing], pieces_of(framing))
         case Follow():
-            return _Reply([media_type, *describing], answer)
+            return _Described([media_type, *describing], answer)
         case NotModified():
-            return _Reply([*representation.validating_fields()], [], _OF_CONTENT)
+            return _Described([*representation.validating_fields()], [], _OF_CONTENT)
         case PreconditionFailed():
             return _refusal(problems.PRECONDITION_FAILED)
         case RangeNotSatisfiable(known_length):
@@ -167,13 +224,13 @@ def _reply(answer: Answer, representation: Representation, status: BlobStatus) -
             assert_never(answer)
 
 
-def _refusal(problem: Problem) -> _Reply:
+def _refusal(problem: Problem) -> _Described:
     content = problem.to_json()
     fields = [
         ("Content-Type", problems.MEDIA_TYPE),
         ("Content-Length", str(len(content))),
     ]
-    return _Reply(fields, [Piece(content)], _OF_REPRESENTATION)
+    return _Described(fields, [Piece(content)], _OF_REPRESENTATION)
 
 
 def _merged(ours: FieldLines, further: Fields, excluded: Set[str]) -> list[tuple[bytes, bytes]]:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+from tailrace import cached
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.blobs.directory import content
 from tailrace.blobs.directory.threads import SharedFile, take
@@ -47,9 +48,9 @@ class LocalFile:
 
     async def read(self, span: Span) -> bytes:
         if span.length <= _SMALL_READ:
-            cached = content.read_cached(self._file.fileno(), span)
-            if cached is not None:
-                return cached
+            found = cached.read(self._file.fileno(), span.start, span.stop)
+            if found is not None:
+                return found
         # Whoever leaves does not wait for the read. The file stays open until it has ended.
         job = _threads.submit(_read, self._file.borrow(), span)
         job.add_done_callback(lambda _: self._file.give_back())
@@ -70,7 +71,9 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
         RuntimeError: there is none, as Starlette's `FileResponse` has it.
         OSError: it cannot be opened.
     """
-    opened = await take(_threads.submit(_open, path), io.FileIO.close)
+    opened = _open_at_once(path)
+    if opened is None:
+        opened = await take(_threads.submit(_open, path), io.FileIO.close)
     file = SharedFile(opened)
     try:
         yield LocalFile(file, os.fstat(opened.fileno()))
@@ -92,6 +95,12 @@ def representation_of(found: os.stat_result, media_type: str, now: float) -> Rep
         ),
         has_weak_date=not is_settled,
     )
+
+
+def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
+    """Open a regular file; None where a thread has to do it, or to say why it cannot."""
+    # Looked at first, as in _open.
+    return cached.open_regular(path, 0) if cached.is_regular(path) else None
 
 
 def _open(path: str | os.PathLike[str]) -> io.FileIO:

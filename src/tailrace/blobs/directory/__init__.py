@@ -46,9 +46,10 @@ Who waits
 Followers of a writer in this process are woken by it. For blobs written by another process
 one timer looks at the inode, `poll_seconds` apart; it runs only while someone waits.
 
-Blocking calls run in threads of the store's own. Three that do not wait for the disk are made
-on the loop: `fstat` of an open descriptor, small reads that the page cache can answer, and the
-close of a file that still has a name. A store belongs to one event loop.
+Blocking calls run in threads of the store's own. Four that do not wait for the disk are made
+on the loop: the opening of a file whose names are all in memory, `fstat` of an open
+descriptor, small reads that the page cache can answer, and the close of a file that still has
+a name. A store belongs to one event loop.
 
 The modules: `store` and what it hands out, `writer` and `reader`; under them, blocking,
 `inode` (one file), `content` (its bytes) and `shards` (names); `threads` and `faults` between.
