@@ -15,6 +15,7 @@ import io
 import os
 import stat
 import sys
+from contextlib import suppress
 from functools import lru_cache
 
 # asm-generic/unistd.h: on every architecture the same, since Linux 5.
@@ -47,7 +48,7 @@ def is_regular(path: str | os.PathLike[str]) -> bool:
     if descriptor is None:
         return False
     try:
-        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return _find_regular(descriptor) is not None
     finally:
         os.close(descriptor)
 
@@ -57,10 +58,28 @@ def open_regular(path: str | os.PathLike[str], flags: int) -> io.FileIO | None:
     descriptor = _open(path, os.O_RDONLY | os.O_NONBLOCK | flags)
     if descriptor is None:
         return None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return io.FileIO(descriptor)
+    if _find_regular(descriptor) is not None:
+        with suppress(OSError):  # it takes a look of its own
+            return io.FileIO(descriptor)
     os.close(descriptor)
     return None
+
+
+def read_regular(
+    path: str | os.PathLike[str], limit_bytes: int
+) -> tuple[os.stat_result, bytes] | None:
+    """Return what the regular file at path is, and all its bytes, unless they are too many."""
+    descriptor = _open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if descriptor is None:
+        return None
+    try:
+        found = _find_regular(descriptor)
+        if found is None or found.st_size > limit_bytes:
+            return None
+        content = read(descriptor, 0, found.st_size)
+    finally:
+        os.close(descriptor)
+    return None if content is None else (found, content)
 
 
 def read(descriptor: int, start: int, stop: int) -> bytes | None:
@@ -83,6 +102,14 @@ def _open(path: str | os.PathLike[str], flags: int) -> int | None:
         return None
     descriptor = int(_syscall(_SYS_OPENAT2, _AT_FDCWD, name, _how(flags), _HOW_LENGTH))
     return None if descriptor < 0 else descriptor
+
+
+def _find_regular(descriptor: int) -> os.stat_result | None:
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 @lru_cache

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import assert_never
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.delivery.leaving import noticing_departure
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.delivery.send import Piece, pieces_of, send_following, send_pieces
-from tailrace.errors import BlobAbandoned, StorageUnavailable
+from tailrace.errors import BlobAbandoned, ClientDisconnected, StorageUnavailable
 from tailrace.protocol import answers, problems
 from tailrace.protocol.answers import (
     Answer,
@@ -103,20 +103,12 @@ async def deliver(
             f"{status.length} bytes are there of the {representation.length} that were sealed"
         )
     is_read = scope["method"] in ("GET", "HEAD")
-    request = Fields()
-    if conditional and is_read and status_code == 200:
-        request = _conditions(scope)
-    if not request.lines and status.state is BlobState.SEALED:
+    if not conditional or not is_read or status_code != 200 or not _asks_for_less(scope):
         reply = _usual_reply(representation, status, tuple(further))
     else:
-        method = scope["method"] if is_read else "GET"
-        reply = _reply(method, request, representation, status, further)
-
-    head = {
-        "type": "http.response.start",
-        "status": status_code if reply.status == 200 else reply.status,
-        "headers": [*reply.fields],  # ours may be asked for again, and middleware adds to it
-    }
+        request = Fields.from_raw(scope["headers"])
+        reply = _reply(scope["method"], request, representation, status, further)
+    head = reply.head(status_code)
     send = noticing_departure(send)
     if scope["method"] == "HEAD":
         await send_pieces(reader, (), head, receive, send)
@@ -124,6 +116,29 @@ async def deliver(
         await send_following(reader, reply.content.start, head, receive, send)
     else:
         await send_pieces(reader, reply.content, head, receive, send)
+
+
+def asks_for_the_whole(scope: Scope) -> bool:
+    """Tell whether a request is a GET with neither a condition nor a Range."""
+    return scope["method"] == "GET" and not _asks_for_less(scope)
+
+
+async def deliver_content(
+    content: bytes,
+    representation: Representation,
+    send: Send,
+    *,
+    further: FieldLines = (),
+    status_code: int = 200,
+) -> None:
+    """Send content that is all there is, to one who asks for the whole; else as `deliver`."""
+    status = BlobStatus(BlobState.SEALED, len(content))
+    head = _usual_reply(representation, status, tuple(further)).head(status_code)
+    try:
+        await send(head)
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+    except OSError as exc:
+        raise ClientDisconnected("the client left before the end") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +149,19 @@ class _Reply:
     fields: Sequence[tuple[bytes, bytes]]
     content: Sequence[Piece] | Follow
 
+    def head(self, status_code: int) -> Message:
+        return {
+            "type": "http.response.start",
+            "status": status_code if self.status == 200 else self.status,
+            "headers": [*self.fields],  # a copy: middleware adds to it
+        }
 
-def _conditions(scope: Scope) -> Fields:
-    """Return the fields of a request if any of them asks for more than the whole."""
-    for name, _ in scope["headers"]:
+
+def _asks_for_less(scope: Scope) -> bool:
+    for name, _ in scope["headers"]:  # in lower case, as ASGI has it
         if name in _CONDITIONING:
-            return Fields.from_raw(scope["headers"])
-    return Fields()
+            return True
+    return False
 
 
 def _reply(
@@ -164,7 +185,7 @@ def _reply(
 def _usual_reply(
     representation: Representation, status: BlobStatus, further: FieldLines
 ) -> _Reply:
-    """Return the reply to a request that is about the whole of a sealed blob."""
+    """Return the reply to a request without conditions."""
     return _reply("GET", Fields(), representation, status, further)
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from tailrace import cached
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
@@ -81,6 +82,15 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
         _close(file)
 
 
+def read_small_file(path: str | os.PathLike[str]) -> tuple[os.stat_result, bytes] | None:
+    """Return what a regular file is at this moment, and all its bytes, without waiting.
+
+    None where these are many, or where a thread has to do it, or to say why it cannot.
+    """
+    # Looked at first, here as below: merely to open a FIFO or a device may do something to it.
+    return cached.read_regular(path, _SMALL_READ) if cached.is_regular(path) else None
+
+
 def representation_of(found: os.stat_result, media_type: str, now: float) -> Representation:
     """Return what the file system tells of a file, seen at `now`, in seconds since 1970."""
     is_settled = now - max(found.st_mtime, found.st_ctime) >= _COARSEST_TICK_SECONDS
@@ -88,6 +98,13 @@ def representation_of(found: os.stat_result, media_type: str, now: float) -> Rep
     # A date must not lie in the future (RFC 9110 §8.8.2.1), and no datetime before the year
     # 1; file systems know both.
     modified_at = min(max(found.st_mtime_ns // 10**9, 0), int(now))
+    return _representation(media_type, opaque, modified_at, is_settled)
+
+
+@lru_cache(maxsize=512)
+def _representation(
+    media_type: str, opaque: str, modified_at: int, is_settled: bool
+) -> Representation:
     return Representation(
         media_type=media_type,
         validators=Validators(
@@ -98,14 +115,11 @@ def representation_of(found: os.stat_result, media_type: str, now: float) -> Rep
 
 
 def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
-    """Open a regular file; None where a thread has to do it, or to say why it cannot."""
-    # Looked at first, as in _open.
     return cached.open_regular(path, 0) if cached.is_regular(path) else None
 
 
 def _open(path: str | os.PathLike[str]) -> io.FileIO:
     try:
-        # Looked at first, for merely to open a FIFO or a device may do something to it.
         _require_regular(os.stat(path), path)
         file = io.FileIO(path, opener=_open_without_waiting)
     except (OSError, ValueError) as exc:  # ValueError: a name with NUL in it

@@ -4,8 +4,8 @@
                    │
                 unlink ──► mode 0600, no name left: abandoned
 
-Each function but one blocks; all may run in any thread. They raise what the contract names; any other
-failure stays an OSError, for `faults` to translate.
+Each function but one blocks; all may run in any thread. They raise what the contract names;
+any other failure stays an OSError, for `faults` to translate.
 """
 
 from __future__ import annotations
