@@ -53,7 +53,8 @@ class SendBuffer:
         """Undo it; what is counted begins anew."""
         self._carried = 0
         if self._locks is not None:
-            self._connection.setsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK, self._locks)
+            with suppress(OSError):  # it is closed
+                self._connection.setsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK, self._locks)
             self._locks = None
 
 
