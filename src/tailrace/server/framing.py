@@ -12,6 +12,20 @@ from typing import NamedTuple
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
+# Those that frame the message, route it, or say how the content is to be read are of no use
+# behind it, or do harm (RFC 9110 §6.5.1).
+_NOT_IN_TRAILERS = frozenset(
+    {
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"trailer",
+        b"transfer-encoding",
+    }
+)
+
 FieldLines = Iterable[tuple[bytes, bytes]]
 
 
@@ -101,6 +115,24 @@ def around(framing: Framing, length: int, *, is_last: bool) -> tuple[bytes, byte
         return b"", b""
     last = b"0\r\n\r\n" if is_last else b""
     return (b"%x\r\n" % length, b"\r\n" + last) if length else (b"", last)
+
+
+def last_chunk(trailers: FieldLines) -> bytes:
+    """Write the end of chunked content, with trailer fields (RFC 9112 §7.1.2).
+
+    Raises:
+        RuntimeError: a field that must not be sent, or not there.
+    """
+    lines = [b"0\r\n"]
+    for name, value in trailers:
+        name = _field_name(name)
+        if name in _NOT_IN_TRAILERS:
+            raise RuntimeError(f"The field {name.decode('ascii')} is no trailer field.")
+        if _NOT_IN_VALUES.search(value):
+            raise RuntimeError("Invalid HTTP header value.")
+        lines += (name, b": ", value, b"\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
 
 
 def refusal(status: int, reason: str, fields: FieldLines, *, method: str) -> bytes:
