@@ -30,6 +30,7 @@ What `send` promises beyond ASGI:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -155,10 +156,15 @@ class Exchange:
         cycle = self._cycle
         if self._head is not None:
             raise RuntimeError(f"Unexpected ASGI message '{_START}', a response has begun.")
-        cycle.waiting_for_100_continue = False
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            if cycle.more_body and not cycle.body:
+                # Whether the content will come all the same, nobody knows (RFC 9110 §10.1.1).
+                cycle.keep_alive = False
         self._head = head = framing.response_head(
             message["status"],
-            [*cycle.default_headers, *message.get("headers", ())],
+            message.get("headers", ()),
+            framing.dated(cycle.default_headers, time.time()),
             method=cycle.scope["method"],
             http_version=cycle.scope["http_version"],
             keep_alive=cycle.keep_alive,

@@ -79,6 +79,16 @@ class Outlet:
         """Whether nothing can be sent any more."""
         return self._loss is not None
 
+    @property
+    def written(self) -> int:
+        """How much was handed over by `write`."""
+        return self._written
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was to be sent has arrived on the client's machine."""
+        return self._transfer is None and self._confirmed() is None
+
     def write(self, pieces: Sequence[bytes]) -> None:
         """Hand octets over; `drained` waits until the kernel has them."""
         if self._loss is not None:
