@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader
-from tailrace.delivery.deliver import asks_for_the_whole, deliver, deliver_content
+from tailrace.delivery.deliver import deliver, deliver_content
 from tailrace.delivery.local import open_file, read_small_file, representation_of
+from tailrace.delivery.replies import asks_for_the_whole
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.errors import ClientDisconnected
 from tailrace.protocol.disposition import ContentDisposition, safe_name
@@ -127,7 +128,8 @@ class FileResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with suppress(ClientDisconnected):
-            small = read_small_file(self.path) if asks_for_the_whole(scope) else None
+            is_usual = scope["method"] == "GET" and asks_for_the_whole(scope)
+            small = read_small_file(self.path) if is_usual else None
             if small is not None:
                 found, content = small
                 await deliver_content(
