@@ -116,7 +116,7 @@ ROWS = (
     Row(
         name="follow-100",
         title="200 readers of one file written at 100 MB/s",
-        how=_DELAY,
+        how=f"In sum 20 GB/s: what get-8 gives is how much this machine can move. {_DELAY}",
         peers=(LINK,),
         measure=_follow(100_000_000, seconds=2),
         targets=(
@@ -131,7 +131,7 @@ ROWS = (
     Row(
         name="follow-10",
         title="200 readers of one file written at 10 MB/s",
-        how=_DELAY,
+        how=f"In sum 2 GB/s. {_DELAY}",
         peers=(LINK,),
         measure=_follow(10_000_000, seconds=5),
         targets=(
