@@ -678,21 +678,40 @@ def test_one_that_is_sent_nothing_any_more_is_taken_for_one_that_has_left(
             client.response()
 
 
-def test_one_that_is_sent_something_from_time_to_time_is_believed(served, limits):
-    limits(half_closed_seconds=0.1)
+def test_one_that_resets_the_connection_afterwards_is_noticed(served, limits, nothing_left):
+    """What was under way counts as unacknowledged for ever then."""
+    limits(half_closed_seconds=0.05)
 
     async def app(scope, receive, send):
         await send(start())
-        for _ in range(10):
+        await send({"type": BODY, "body": bytes(100_000), "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    served.app = app
+    with served.connect(receive_buffer=4096) as client:
+        client.send(GET)
+        client.head()
+        client.socket.shutdown(socket.SHUT_WR)
+        time.sleep(0.01)
+        client.reset()
+
+
+def test_one_that_is_sent_something_from_time_to_time_is_believed(served, limits):
+    limits(half_closed_seconds=0.4)
+
+    async def app(scope, receive, send):
+        await send(start())
+        for _ in range(5):
             await send({"type": BODY, "body": b"a", "more_body": True})
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.2)
         await send({"type": BODY})
 
     served.app = app
     with served.connect() as client:
         client.send(GET)
         client.socket.shutdown(socket.SHUT_WR)
-        assert client.response().content == b"a" * 10
+        assert client.response().content == b"a" * 5
 
 
 def test_one_that_has_really_left_is_noticed_when_it_is_sent_something(

@@ -27,6 +27,8 @@ NEAR_MICROSECONDS = 500
 
 # tcpi_rtt in struct tcp_info of linux/tcp.h, in microseconds.
 _RTT_OFFSET = 68
+# tcpi_state, the first octet there; net/tcp_states.h.
+_TCP_CLOSE = 7
 # asm-generic/socket.h, since Linux 5.15; Python has no names for them.
 _SO_BUF_LOCK = 72
 _SOCK_SNDBUF_LOCK = 1
@@ -86,6 +88,16 @@ def unacknowledged(connection: socket.socket) -> int:
     """Return how many bytes that were sent the peer's machine has not confirmed."""
     (count,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
     return int(count)
+
+
+def was_reset(connection: socket.socket) -> bool:
+    """Tell whether the peer has ended the connection, so that nothing more will arrive there.
+
+    The kernel then counts as unacknowledged for ever what was under way.
+    """
+    if connection.family == socket.AF_UNIX:
+        return False
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
 
 
 def reset_on_close(connection: socket.socket) -> None:
