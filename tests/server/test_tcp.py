@@ -1,7 +1,6 @@
 import contextlib
 import socket
 import sys
-import time
 
 import pytest
 
@@ -41,24 +40,6 @@ def test_near_is_a_short_round_trip_that_was_measured(microseconds, is_near):
             return info[:length]
 
     assert tcp.is_near(Connection()) is is_near
-
-
-def test_a_reset_is_seen_without_a_read(pair):
-    server, client = pair
-    assert not tcp.was_reset(server)
-    client.shutdown(socket.SHUT_WR)
-    assert not tcp.was_reset(server)
-    tcp.reset_on_close(client)
-    client.close()
-    while not tcp.was_reset(server):  # on its way through the kernel
-        time.sleep(0.001)
-
-
-def test_a_socket_of_this_machine_knows_no_reset():
-    server, client = socket.socketpair()
-    with server, client:
-        client.close()
-        assert not tcp.was_reset(server)
 
 
 def buffer_of(connection):

@@ -86,10 +86,8 @@ class Outlet:
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that was to be sent has arrived on the client's machine, or cannot."""
-        if self._transfer is not None:
-            return False
-        return self._confirmed() is None or tcp.was_reset(self._socket)
+        """Whether all that was to be sent has arrived on the client's machine."""
+        return self._transfer is None and self._confirmed() is None
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Hand octets over; `drained` waits until the kernel has them."""
