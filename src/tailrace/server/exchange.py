@@ -16,24 +16,36 @@ What `send` promises beyond ASGI:
   file that was sent in part is then not taken for a delivery.
 - When a file cannot be read, or is shorter than was promised, it raises StorageUnavailable.
   The connection is cut, unless the head is still held.
+
+Content is received by `receive`, or brought into a file by `land`, of `tailrace.request.land`;
+the one goes on where the other has stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from tailrace.server import cache, files, framing
+from tailrace.server.digesting import Update
 from tailrace.server.framing import Framing, ResponseHead
-from tailrace.server.sending import LEFT, Outlet
-from tailrace.server.transfer import Disconnected
+from tailrace.server.receiving import Inlet
+from tailrace.server.sending import Outlet
+from tailrace.server.transfer import LEFT, Disconnected
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+    from uvicorn._types import (
+        ASGI3Application,
+        ASGIReceiveCallable,
+        ASGIReceiveEvent,
+        ASGISendCallable,
+        HTTPScope,
+        Scope,
+    )
 
 Message = Mapping[str, Any]
 
@@ -41,6 +53,7 @@ _START = "http.response.start"
 _BODY = "http.response.body"
 _ZERO_COPY_SEND = "http.response.zerocopysend"
 _PATH_SEND = "http.response.pathsend"
+_LAND = "tailrace.request.land"
 
 # Up to this length a file is read and leaves with the head in one call.
 _SMALL_BYTES = 64 * 1024
@@ -57,16 +70,22 @@ class Exchange:
         "_cycle",
         "_flushing",
         "_head",
+        "_inlet",
         "_is_sending_file",
         "_left",
         "_outlet",
     )
 
     def __init__(
-        self, app: ASGI3Application, cycle: RequestResponseCycle, outlet: Outlet
+        self,
+        app: ASGI3Application,
+        cycle: RequestResponseCycle,
+        inlet: Inlet,
+        outlet: Outlet,
     ) -> None:
         self._app = app
         self._cycle = cycle
+        self._inlet = inlet
         self._outlet = outlet
         self._head: ResponseHead | None = None
         self._flushing: asyncio.Handle | None = None
@@ -78,13 +97,54 @@ class Exchange:
     ) -> None:
         if scope["type"] == "http":
             # Of uvicorn's own, if it gets some, none would be understood below.
-            scope["extensions"] = _offered(self._outlet)
+            scope["extensions"] = extensions = _offered(self._outlet)
+            if self._inlet.lands and _has_length(scope):
+                receive = self.receive
+                extensions[_LAND] = {"land": self.land, "receive": receive}
         try:
             return await self._app(scope, receive, self.send)
         except Disconnected:  # told by us, so not an error to be logged (ASGI 2.4)
             self._cycle.disconnected = True
         finally:
             self._leave()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return the next message for the application; content only while none is landing."""
+        await self._inlet.idle()
+        return await self._cycle.receive()
+
+    async def land(
+        self,
+        descriptor: int,
+        offset: int,
+        count: int | None = None,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        update: Update | None = None,
+    ) -> int:
+        """Bring what is to come of the content, at most `count` bytes, into a file at offset.
+
+        Returns how many bytes that were. However it ends, also by a cancellation, the file
+        is then no longer touched, `on_progress` has been told how many bytes of this call lie
+        in it, and what does not can still be received, unless the client has left.
+
+        `on_progress` is called on the event loop, not more often than is useful to others
+        who read the file. `update` is called in other threads, with the bytes in order, and
+        has seen all of them when this returns; the descriptor must be readable for it. Either
+        may stop the landing by raising.
+
+        Raises:
+            Disconnected: the client left before the end, or was too slow.
+            StorageFull: there is no room for more.
+            StorageUnavailable: the file cannot be written, or not be read for `update`.
+        """
+        try:
+            return await self._inlet.land(
+                self._cycle, descriptor, offset, count, on_progress, update
+            )
+        except Disconnected:
+            self._cycle.disconnected = True
+            raise
 
     async def send(self, message: Message) -> None:
         """Take a message from the application; see the module's text for its promises."""
@@ -224,6 +284,13 @@ class Exchange:
                 "the response was not completed",
                 reset=self._head.framing is Framing.CLOSE,
             )
+
+
+def _has_length(scope: HTTPScope) -> bool:
+    """Tell whether the length of the request's content is declared."""
+    return scope["method"] not in ("GET", "HEAD") and any(
+        name == b"content-length" for name, _ in scope["headers"]
+    )
 
 
 def _offered(outlet: Outlet) -> dict[str, dict[object, object]]:

@@ -19,6 +19,8 @@ from tailrace.spans import Span
 # What one connection sends before the others have their turn: some 0.3 ms on loopback.
 TURN_BYTES = 1024 * 1024
 
+LEFT = "the client left before the end"
+
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
 
 
@@ -141,7 +143,7 @@ class Transfer:
 def _failure_of(exc: OSError) -> Exception:
     failure: Exception
     if isinstance(exc, ConnectionError | TimeoutError) or exc.errno in _UNREACHABLE:
-        failure = Disconnected("the client left before the end")
+        failure = Disconnected(LEFT)
     else:
         failure = StorageUnavailable(f"the file cannot be sent: {exc}")
     failure.__cause__ = exc

@@ -1,0 +1,141 @@
+"""The way in of one connection: octets through the parser, content past it.
+
+socket ──► transport ──► parser ──► application's receive
+   │
+   └──────── splice ──► file        only while the transport does not read
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from tailrace.server import pipes
+from tailrace.server.digesting import Update
+from tailrace.server.landing import Landing
+from tailrace.server.limits import Limits
+from tailrace.server.transfer import LEFT, Disconnected
+from tailrace.spans import Span
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Flow(FlowControl):
+    """uvicorn's, for a transport that must not read now and then, whoever asks for it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self.is_held = False
+
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
+
+
+class Inlet:
+    """The way in of one connection."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        flow: Flow,
+        limits: Limits,
+        *,
+        is_tls: bool,
+        on_drawn: Callable[[int], object],
+        on_stall: Callable[[], object],
+    ) -> None:
+        self.lands = pipes.IS_SUPPORTED and not is_tls
+        """Whether `land` works. Over TLS, the octets must be decrypted first."""
+        self.received = 0
+        """How many octets of the content under way have come, by whichever way."""
+        self._loop = loop
+        self._transport = transport
+        self._flow = flow
+        self._socket = transport.get_extra_info("socket")
+        self._stall_seconds = limits.content_stall_seconds
+        self._on_drawn = on_drawn
+        self._on_stall = on_stall
+        self._landing: Landing | None = None
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    async def land(
+        self,
+        cycle: RequestResponseCycle,
+        descriptor: int,
+        offset: int,
+        count: int | None,
+        on_progress: Callable[[int], object] | None,
+        update: Update | None,
+    ) -> int:
+        """Bring content of a request into a file; see `tailrace.request.land`."""
+        if self._landing is not None:
+            raise RuntimeError("The content is already landing.")
+        if cycle.disconnected or cycle.response_complete or self._transport.is_closing():
+            raise Disconnected(LEFT)
+        in_socket = _declared(cycle) - self.received if cycle.more_body else 0
+        coming = len(cycle.body) + in_socket
+        count = coming if count is None else min(count, coming)
+        if not count:
+            return 0
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            self._transport.write(CONTINUE)
+        buffered = bytes(cycle.body[:count])
+        del cycle.body[:count]
+        # A duplicate, since event loops refuse to watch a descriptor of a transport; and it
+        # stays ours when the transport has closed its own.
+        with self._held(), self._socket.dup() as connection:
+            landing = self._landing = Landing(
+                self._loop,
+                connection.fileno(),
+                descriptor,
+                Span(offset, offset + count),
+                buffered,
+                on_progress,
+                update,
+            )
+            try:
+                await landing.run(self._stall_seconds, self._on_stall)
+            finally:
+                self._landing = None
+                if landing.rest:  # still to be received
+                    cycle.body[:0] = landing.rest
+                    cycle.message_event.set()
+                if landing.drawn:
+                    self.received += landing.drawn
+                    self._on_drawn(in_socket - landing.drawn)
+        return landing.landed
+
+    async def idle(self) -> None:
+        """Return once nothing is landing."""
+        await self._is_idle.wait()
+
+    def connection_lost(self) -> None:
+        """Take note that nothing more comes, and wake whoever lands content."""
+        if self._landing is not None:
+            self._landing.interrupt(Disconnected(LEFT))
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Have the transport read nothing, whoever asks it to."""
+        self._flow.pause_reading()
+        self._flow.is_held = True
+        self._is_idle.clear()
+        try:
+            yield
+        finally:
+            self._is_idle.set()
+            self._flow.is_held = False
+            self._flow.resume_reading()
+
+
+def _declared(cycle: RequestResponseCycle) -> int:
+    (length,) = (value for name, value in cycle.scope["headers"] if name == b"content-length")
+    return int(length)
