@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -18,10 +19,60 @@ from tailrace.server import pipes
 from tailrace.server.digesting import Update
 from tailrace.server.landing import Landing
 from tailrace.server.limits import Limits
-from tailrace.server.transfer import LEFT, Disconnected
+from tailrace.server.sending import LEFT
+from tailrace.server.transfer import Disconnected
 from tailrace.spans import Span
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent, HTTPScope
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Content:
+    """The content of one request, for an application that may have it brought into a file."""
+
+    def __init__(self, cycle: RequestResponseCycle, inlet: Inlet) -> None:
+        self._cycle = cycle
+        self._inlet = inlet
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return the next message for the application; not while content is landing."""
+        await self._inlet.idle()
+        return await self._cycle.receive()
+
+    async def land(
+        self,
+        descriptor: int,
+        offset: int,
+        count: int | None = None,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        update: Update | None = None,
+    ) -> int:
+        """Bring what is to come of the content, at most `count` bytes, into a file at offset.
+
+        Returns how many bytes that were. However it ends, also by a cancellation, the file
+        is then no longer touched, `on_progress` has been told how many bytes of this call lie
+        in it, and what does not can still be received, unless the client has left.
+
+        `on_progress` is called on the event loop, not more often than is useful to others
+        who read the file. `update` is called in other threads, with the bytes in order, and
+        has seen all of them when this returns; the descriptor must be readable for it. Either
+        may stop the landing by raising.
+
+        Raises:
+            Disconnected: the client left before the end, or was too slow.
+            StorageFull: there is no room for more.
+            StorageUnavailable: the file cannot be written, or not be read for `update`.
+        """
+        try:
+            return await self._inlet.land(
+                self._cycle, descriptor, offset, count, on_progress, update
+            )
+        except Disconnected:
+            self._cycle.disconnected = True
+            raise
 
 
 class Flow(FlowControl):
@@ -50,10 +101,10 @@ class Inlet:
         on_drawn: Callable[[int], object],
         on_stall: Callable[[], object],
     ) -> None:
-        self.lands = pipes.IS_SUPPORTED and not is_tls
-        """Whether `land` works. Over TLS, the octets must be decrypted first."""
         self.received = 0
         """How many octets of the content under way have come, by whichever way."""
+        # Over TLS, the octets must be decrypted first.
+        self._lands = pipes.IS_SUPPORTED and not is_tls
         self._loop = loop
         self._transport = transport
         self._flow = flow
@@ -65,6 +116,14 @@ class Inlet:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
+    def takes(self, scope: HTTPScope) -> bool:
+        """Tell whether `land` works for a request: its length must be declared."""
+        return (
+            self._lands
+            and scope["method"] not in ("GET", "HEAD")
+            and any(name == b"content-length" for name, _ in scope["headers"])
+        )
+
     async def land(
         self,
         cycle: RequestResponseCycle,
@@ -74,7 +133,7 @@ class Inlet:
         on_progress: Callable[[int], object] | None,
         update: Update | None,
     ) -> int:
-        """Bring content of a request into a file; see `tailrace.request.land`."""
+        """Bring content of a request into a file; see `Content.land`."""
         if self._landing is not None:
             raise RuntimeError("The content is already landing.")
         if cycle.disconnected or cycle.response_complete or self._transport.is_closing():
