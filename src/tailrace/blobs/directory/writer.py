@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from tailrace.blobs.contract import BlobState, BlobStatus
+from tailrace.blobs.contract import BlobState, BlobStatus, Landing, LocalBlobWriter
 from tailrace.blobs.directory import content, inode
+from tailrace.blobs.directory.faults import translated
 from tailrace.blobs.directory.threads import Threads, finish
 from tailrace.blobs.growth import Growth, Poll
 from tailrace.errors import BlobAbandoned, OffsetMismatch, StorageUnavailable
@@ -44,10 +45,20 @@ class DirectoryWriter:
         return self._length
 
     async def append(self, offset: int, chunks: Sequence[bytes]) -> int:
-        self._require_growing()
-        if offset != self._length:
-            raise OffsetMismatch(expected=self._length, received=offset)
+        self._require_end(offset)
         await self._step(partial(self._write, chunks))
+        return self._length
+
+    async def land(self, offset: int, landing: Landing) -> int:
+        self._require_end(offset)
+
+        def progressed(count: int) -> None:
+            self._length = offset + count
+            self._growth.publish(BlobStatus(BlobState.GROWING, self._length))
+            self._require_name()
+
+        self._require_name()
+        await landing(self._file.fileno(), offset, progressed)
         return self._length
 
     async def sync(self) -> int:
@@ -71,6 +82,11 @@ class DirectoryWriter:
         if not self._file.closed:
             await self._step(self._file.close)
 
+    def _require_end(self, offset: int) -> None:
+        self._require_growing()
+        if offset != self._length:
+            raise OffsetMismatch(expected=self._length, received=offset)
+
     def _require_growing(self) -> None:
         if self._file.closed:
             raise ValueError(f"this writer of blob {self._path.name} is spent")
@@ -80,6 +96,16 @@ class DirectoryWriter:
             raise StorageUnavailable(
                 f"the blob {self._path.name} may have lost bytes when its sync failed"
             )
+
+    def _require_name(self) -> None:
+        """As the steps in threads; a look at an open file does not wait for the disk."""
+        try:
+            with translated(self._path.name):
+                inode.require_name(self._path, self._file.fileno())
+        except BlobAbandoned:
+            self._state = BlobState.ABANDONED
+            self._growth.publish(BlobStatus(self._state, self._length))
+            raise
 
     async def _step(self, step: Callable[[], None]) -> None:
         try:
@@ -120,3 +146,6 @@ class DirectoryWriter:
     def _unlink(self) -> None:
         inode.unlink(self._path, self._file.fileno())
         self._state = BlobState.ABANDONED
+
+
+_: type[LocalBlobWriter] = DirectoryWriter
