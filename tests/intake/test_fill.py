@@ -106,6 +106,11 @@ async def test_it_returns_the_length_and_does_not_end_the_blob(store, writer):
     assert await content(store) == b"abc"
 
 
+async def test_it_works_without_a_digest(store, writer):
+    assert await fill(writer, Source(b"ab", b"c"), None, limit=NO_LIMIT) == 3
+    assert await content(store) == b"abc"
+
+
 async def test_an_empty_source_changes_nothing(store, writer):
     assert await fill(writer, Source(), RunningDigest(), limit=0) == 0
     assert await content(store) == b""
@@ -386,6 +391,11 @@ async def test_what_lands_is_in_the_blob_and_in_the_digest(local, local_writer):
     assert digest.covered == 4
     async with local.open(KEY) as reader:
         assert await digest.complete(reader) == hashlib.sha256(b"<abc").digest()
+
+
+async def test_bytes_land_without_a_digest(local, local_writer):
+    assert await fill(local_writer, Bringing(b"abc"), None, limit=NO_LIMIT) == 3
+    assert await content(local) == b"abc"
 
 
 async def test_a_digest_that_has_missed_bytes_is_not_extended(local, local_writer):

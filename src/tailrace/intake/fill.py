@@ -53,7 +53,7 @@ class LandingSource(Protocol):
 async def fill(
     writer: BlobWriter,
     source: AsyncIterable[bytes],
-    digest: RunningDigest,
+    digest: RunningDigest | None,
     *,
     limit: int,
 ) -> int:
@@ -86,10 +86,11 @@ async def fill(
 
 
 async def _land(
-    writer: LocalBlobWriter, source: LandingSource, digest: RunningDigest, *, limit: int
+    writer: LocalBlobWriter, source: LandingSource, digest: RunningDigest | None, *, limit: int
 ) -> int:
     room = max(limit - writer.length, 0)  # it may have been begun under a higher limit
-    update = digest.extend if digest.covered == writer.length else None
+    is_next = digest is not None and digest.covered == writer.length
+    update = digest.extend if digest is not None and is_next else None
 
     async def landing(descriptor: int, offset: int, on_progress: Callable[[int], None]) -> None:
         await source.land(descriptor, offset, room, on_progress=on_progress, update=update)
@@ -112,8 +113,13 @@ async def _take_all(
         await backlog.put(chunk)
 
 
-async def _append_all(writer: BlobWriter, backlog: _Backlog, digest: RunningDigest) -> None:
+async def _append_all(
+    writer: BlobWriter, backlog: _Backlog, digest: RunningDigest | None
+) -> None:
     while chunks := await backlog.take():
+        if digest is None:
+            await writer.append(writer.length, chunks)
+            continue
         # Side by side: hashing and writing both let other threads run.
         hashing = asyncio.create_task(digest.update(writer.length, chunks))
         try:

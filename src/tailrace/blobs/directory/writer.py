@@ -27,6 +27,8 @@ class DirectoryWriter:
         poll: Poll,
         threads: Threads,
         sync_name: Callable[[], None],
+        *,
+        syncs: bool,
     ) -> None:
         self._path = path
         self._file = file
@@ -34,6 +36,7 @@ class DirectoryWriter:
         self._poll = poll
         self._threads = threads
         self._sync_name = sync_name
+        self._syncs = syncs
         # The steps in threads keep these two true as they go, also when they fail halfway.
         self._state = BlobState.GROWING
         self._length = growth.status.length
@@ -126,6 +129,8 @@ class DirectoryWriter:
 
     def _sync(self) -> None:
         inode.require_name(self._path, self._file.fileno())
+        if not self._syncs:
+            return
         try:
             os.fsync(self._file.fileno())
         except OSError:
@@ -134,7 +139,7 @@ class DirectoryWriter:
 
     def _seal(self) -> None:
         try:
-            inode.seal(self._path, self._file.fileno())
+            inode.seal(self._path, self._file.fileno(), syncs=self._syncs)
         except OSError:
             self._may_have_lost_bytes = True
             raise
