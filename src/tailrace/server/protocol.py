@@ -168,7 +168,7 @@ class Protocol(HttpToolsProtocol):
             self._settle_version(version)
         self._has_progressed()
         self._phase = _Phase.CONTENT
-        self._inlet.received = 0
+        self._inlet.begin(self.headers)
         if not self.parser.should_upgrade():
             # The list is in the scope. uvicorn would add the trailer fields to it, behind the
             # back of whoever has checked those of the head (RFC 9110 §6.5.1).

@@ -8,11 +8,11 @@ socket ──► transport ──► parser ──► application's receive
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tailrace.server import pipes
@@ -116,6 +116,16 @@ class Inlet:
         self._is_idle = asyncio.Event()
         self._is_idle.set()
 
+    def begin(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take note that a request's content begins.
+
+        Of a longer one nothing more is read until the application asks: it may land, and where
+        hundreds begin at once, what is read before that is all in memory.
+        """
+        self.received = 0
+        if _declared(fields) > HIGH_WATER_LIMIT:  # above which uvicorn stops reading as well
+            self._flow.pause_reading()
+
     def takes(self, scope: HTTPScope) -> bool:
         """Tell whether `land` works for a request: its length must be declared."""
         return (
@@ -138,7 +148,8 @@ class Inlet:
             raise RuntimeError("The content is already landing.")
         if cycle.disconnected or cycle.response_complete or self._transport.is_closing():
             raise Disconnected(LEFT)
-        in_socket = _declared(cycle) - self.received if cycle.more_body else 0
+        declared = _declared(cycle.scope["headers"])
+        in_socket = declared - self.received if cycle.more_body else 0
         coming = len(cycle.body) + in_socket
         count = coming if count is None else min(count, coming)
         if not count:
@@ -146,8 +157,6 @@ class Inlet:
         if cycle.waiting_for_100_continue:
             cycle.waiting_for_100_continue = False
             self._transport.write(CONTINUE)
-        buffered = bytes(cycle.body[:count])
-        del cycle.body[:count]
         # A duplicate, since event loops refuse to watch a descriptor of a transport; and it
         # stays ours when the transport has closed its own.
         with self._held(), self._socket.dup() as connection:
@@ -156,7 +165,7 @@ class Inlet:
                 connection.fileno(),
                 descriptor,
                 Span(offset, offset + count),
-                buffered,
+                _taken(cycle.body, count),
                 on_progress,
                 update,
             )
@@ -195,6 +204,12 @@ class Inlet:
             self._flow.resume_reading()
 
 
-def _declared(cycle: RequestResponseCycle) -> int:
-    (length,) = (value for name, value in cycle.scope["headers"] if name == b"content-length")
-    return int(length)
+def _declared(fields: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return the length that a request's fields declare for its content."""
+    return next((int(value) for name, value in fields if name == b"content-length"), 0)
+
+
+def _taken(body: bytearray, count: int) -> bytes:
+    taken = bytes(memoryview(body)[:count])
+    del body[:count]
+    return taken
