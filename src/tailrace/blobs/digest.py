@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from tailrace.blobs.contract import BlobReader
 from tailrace.spans import Span
 
-Algorithm: TypeAlias = Literal["sha-256", "sha-512"]
-"""As RFC 9530 names them."""
+Algorithm: TypeAlias = Literal["sha-256", "sha-512", "sha-1", "md5"]
+"""The first two, as RFC 9530 names them, can be trusted; the others find what a line broke."""
 
 # Below this a trip to a thread costs more than the hashing (about 40 µs for 64 KiB).
 _INLINE_BYTES = 64 * 1024
