@@ -8,8 +8,8 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("uploads", recreate="always") as uploads:
-        uploads.add_column(sa.Column("notes", sa.Text))
-        uploads.add_column(
-            sa.Column("is_partial", sa.Boolean, nullable=False, server_default=sa.false())
-        )
+    op.add_column("uploads", sa.Column("notes", sa.Text))
+    op.add_column(
+        "uploads",
+        sa.Column("is_partial", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
