@@ -71,6 +71,8 @@ DOORS = {
         "Cancel",
         "Cancelled",
         "Command",
+        "Concatenate",
+        "ContentDigest",
         "Create",
         "Created",
         "Dialect",

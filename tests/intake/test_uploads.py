@@ -88,6 +88,11 @@ class Slow:
         await self.may_end.wait()
 
 
+async def grown_beyond(room, upload, length):
+    async with room.store.open(upload.file.blob) as reader:
+        await reader.wait_beyond(length)
+
+
 async def state(room):
     [record] = await room.records()
     return record.state, record.reason
@@ -339,15 +344,96 @@ async def test_two_writers_at_once_are_one_too_many_and_nothing_is_lost(any_room
     slow = Slow(b"de")
     first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
     await slow.has_begun.wait()
-    with pytest.raises(BlobBusy):
+    await grown_beyond(any_room, upload, 4)
+    with pytest.raises(OffsetMismatch):
         await any_room.uploads.append(upload.key, appending(3), content(b"XY"))
-    with pytest.raises(BlobBusy):
-        await any_room.uploads.get(upload.key)
     slow.may_end.set()
     assert (await first).progress.offset == 5
     await any_room.uploads.append(upload.key, appending(5, is_complete=True), content(b"f"))
     assert await any_room.content(upload.file.blob) == b"abcdef"
     await any_room.check()
+
+
+async def test_a_second_writer_is_refused_while_the_first_sends(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    is_enough = asyncio.Event()
+
+    async def trickling():
+        while not is_enough.is_set():
+            yield b"d"
+            await asyncio.sleep(0.001)
+
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), trickling()))
+    await grown_beyond(any_room, upload, 3)
+    for _ in range(3):
+        length = await any_room.length(upload.file.blob)
+        with pytest.raises((BlobBusy, OffsetMismatch)):
+            await any_room.uploads.append(upload.key, appending(length), content(b"XY"))
+    is_enough.set()
+    offset = (await first).progress.offset
+    assert await any_room.content(upload.file.blob) == b"abc" + b"d" * (offset - 3)
+    await any_room.check()
+
+
+async def test_a_writer_that_is_silent_is_ended_for_the_next_at_its_offset(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    slow = Slow()
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
+    await slow.has_begun.wait()
+    second = await any_room.uploads.append(
+        upload.key, appending(3, is_complete=True), content(b"de")
+    )
+    assert (second.progress.offset, second.progress.is_complete) == (5, True)
+    with pytest.raises(BlobBusy, match="taken this upload over"):
+        await first
+    await any_room.check()
+
+
+async def test_whoever_asks_for_the_offset_ends_the_writer_and_may_go_on(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    slow = Slow(b"de")
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
+    await slow.has_begun.wait()
+    await grown_beyond(any_room, upload, 4)
+    assert (await any_room.uploads.get(upload.key)).progress.offset == 5
+    with pytest.raises(BlobBusy, match="taken this upload over"):
+        await first
+    await any_room.uploads.append(upload.key, appending(5, is_complete=True), content(b"f"))
+    assert await any_room.content(upload.file.blob) == b"abcdef"
+    await any_room.check()
+
+
+async def test_whoever_only_looks_ends_nobody(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    slow = Slow()
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
+    await slow.has_begun.wait()
+    assert (await any_room.uploads.look(upload.key)).progress.offset == 3
+    slow.may_end.set()
+    assert (await first).progress.offset == 3
+
+
+async def test_a_cancelled_upload_is_read_no_further(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    slow = Slow()
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
+    await slow.has_begun.wait()
+    await any_room.uploads.cancel(upload.key)
+    with pytest.raises((BlobBusy, BlobAbandoned)):
+        await first
+    await any_room.check()
+
+
+async def test_a_writer_of_another_process_is_left_alone(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    elsewhere = await any_room.store.resume(upload.file.blob)
+    for asking in (
+        any_room.uploads.get(upload.key),
+        any_room.uploads.append(upload.key, appending(3), content(b"d")),
+    ):
+        with pytest.raises(BlobBusy):
+            await asking
+    await elsewhere.release()
 
 
 async def test_a_length_can_be_promised_later_but_once(any_room):
@@ -412,7 +498,8 @@ async def test_a_repeated_end_is_answered_as_the_first_time(any_room, how):
         appending(3, is_complete=True, content_length=1),
         appending(3, is_complete=True),
         appending(3, content_length=0),
-        appending(2, is_complete=True, content_length=0),
+        appending(3, ends_at_length=True),
+        appending(3, ends_at_length=True, content_length=1),
     ],
 )
 async def test_a_complete_upload_takes_nothing_else(room, command):
