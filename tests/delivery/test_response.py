@@ -753,7 +753,7 @@ async def test_what_is_abandoned_is_cut(serve, growing, middleware, caplog):
         await growing.writer.abandon()
         content, is_ended = dechunked(await client.rest())
     assert status == 200
-    assert decoded(content, fields) == b"first" * 1000
+    assert (b"first" * 1000).startswith(decoded(content, fields))
     assert not is_ended, "a polite end before the end"
     assert growing.ran.count == 0
     told = [record.exc_info[0] for record in caplog.records if record.exc_info]

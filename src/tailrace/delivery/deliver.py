@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.delivery.leaving import noticing_departure
+from tailrace.delivery.pieces import Piece, pieces_of
 from tailrace.delivery.representations import FieldLines, Representation
-from tailrace.delivery.send import Piece, pieces_of, send_following, send_pieces
+from tailrace.delivery.send import send_following, send_pieces
 from tailrace.errors import BlobAbandoned, StorageUnavailable
 from tailrace.protocol import answers, problems
 from tailrace.protocol.answers import (
@@ -106,11 +107,11 @@ async def deliver(
     }
     send = noticing_departure(send)
     if scope["method"] == "HEAD":
-        await send_pieces(reader, [], head, receive, send)
+        await send_pieces(reader, [], head, scope, receive, send)
     elif isinstance(reply.content, Follow):
-        await send_following(reader, reply.content.start, head, receive, send)
+        await send_following(reader, reply.content.start, head, scope, receive, send)
     else:
-        await send_pieces(reader, reply.content, head, receive, send)
+        await send_pieces(reader, reply.content, head, scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,9 @@ def _reply(answer: Answer, representation: Representation, status: BlobStatus) -
     describing = representation.describing_fields()
     match answer:
         case Whole(complete_length):
-            return _Reply([media_type, *describing], [Piece(b"", Span(0, complete_length))])
+            return _Reply([media_type, *describing], [Span(0, complete_length)])
         case Part(span, _):
-            return _Reply([media_type, *describing], [Piece(b"", span)])
+            return _Reply([media_type, *describing], [span])
         case Parts(spans, complete_length):
             framing = MultipartByteranges(
                 spans, secrets.token_hex(16), representation.media_type, complete_length
@@ -173,7 +174,7 @@ def _refusal(problem: Problem) -> _Reply:
         ("Content-Type", problems.MEDIA_TYPE),
         ("Content-Length", str(len(content))),
     ]
-    return _Reply(fields, [Piece(content)], _OF_REPRESENTATION)
+    return _Reply(fields, [content], _OF_REPRESENTATION)
 
 
 def _merged(ours: FieldLines, further: Fields, excluded: Set[str]) -> list[tuple[bytes, bytes]]:
