@@ -31,7 +31,7 @@ Sections are those of version 12. Of what came later: version 13 (interop versio
 a HEAD go without Upload-Complete and Upload-Length, which we keep on sending. Of what came
 before: until interop version 5 appends had no media type, and until version 11 there was a
 problem type for an upload that is complete, which still says it best. No interim responses
-(104) are sent, so a client's interop version does not matter otherwise.
+(104) are sent, so that a client's interop version matters to old clients only.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ INTEROP_VERSION = 10
 PARTIAL_UPLOAD = "application/partial-upload"
 """The media type of what is appended (§6)."""
 
-_FIRST_INTEROP_VERSION_WITH_MEDIA_TYPE = 6
+_FIRST_WITH_MEDIA_TYPE = 6
+_LAST_OF_TUS_JS_CLIENT = 6
 
 _PROBLEM_TYPE = "https://iana.org/assignments/http-problem-types#"
 _NO_STORE = ("Cache-Control", "no-store")
@@ -110,7 +111,7 @@ def recognizes(head: RequestHead) -> bool:
 def parse(head: RequestHead) -> Command:
     match head.method:
         case "HEAD":
-            return RetrieveOffset()
+            return RetrieveOffset(ends_at_length=_ends_at_length(head.fields))
         case "GET":
             return Inspect()
         case "PATCH":
@@ -196,7 +197,11 @@ def _creation(head: RequestHead) -> Create:
         creation = dataclasses.replace(creation, media_type=None)
     if is_complete:  # its digest is that of the whole, and judged with it
         return creation
-    return dataclasses.replace(creation, content_digests=_content_digests(head.fields))
+    return dataclasses.replace(
+        creation,
+        content_digests=_content_digests(head.fields),
+        ends_at_length=_ends_at_length(head.fields),
+    )
 
 
 def _append(fields: Fields) -> Append:
@@ -216,6 +221,7 @@ def _append(fields: Fields) -> Append:
         content_length=content_length,
         digests=read_digests(fields, is_whole=False),
         content_digests=_content_digests(fields),
+        ends_at_length=_ends_at_length(fields),
     )
 
 
@@ -256,8 +262,19 @@ def _is_partial_upload(fields: Fields) -> bool:
 
 
 def _predates_media_type(fields: Fields) -> bool:
-    version = _integer(fields, "Upload-Draft-Interop-Version")
-    return version is not None and version < _FIRST_INTEROP_VERSION_WITH_MEDIA_TYPE
+    version = _interop_version(fields)
+    return version is not None and version < _FIRST_WITH_MEDIA_TYPE
+
+
+def _ends_at_length(fields: Fields) -> bool:
+    # tus-js-client up to 4.3 says "?0" with the last chunk of a file as well, and takes an
+    # offset at the length for the end.
+    version = _interop_version(fields)
+    return version is not None and version <= _LAST_OF_TUS_JS_CLIENT
+
+
+def _interop_version(fields: Fields) -> int | None:
+    return _integer(fields, "Upload-Draft-Interop-Version")
 
 
 def _boolean(fields: Fields, name: str) -> bool | None:
