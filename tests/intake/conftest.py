@@ -21,6 +21,7 @@ from tailrace.errors import BlobMissing
 from tailrace.intake.files import Files, Writers
 from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
+from tailrace.intake.waiting_digests import WaitingDigests
 from tailrace.links import Links
 from tailrace.settings import Settings
 from tailrace.spans import Span
@@ -51,6 +52,7 @@ class Room:
     settings: Settings
     clock: Clock = field(default_factory=Clock)
     writers: Writers = field(default_factory=Writers)
+    digests: WaitingDigests = field(default_factory=WaitingDigests)
     _turns: Turns | None = None
 
     @property
@@ -63,7 +65,13 @@ class Room:
     def files(self) -> Files:
         links = Links(self.catalogue, b"s" * 32, self.clock)
         return Files(
-            self.store, self.catalogue, links.make, self.clock, self.settings, self.writers
+            self.store,
+            self.catalogue,
+            links.make,
+            self.clock,
+            self.settings,
+            self.writers,
+            self.digests,
         )
 
     @property

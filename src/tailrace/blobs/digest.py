@@ -27,6 +27,8 @@ class RunningDigest:
 
     def __init__(self, algorithm: Algorithm = "sha-256") -> None:
         self.covered = 0
+        self.is_torn = False
+        """It may have seen more than it covers, because an update was cancelled."""
         self._hash = hashlib.new(algorithm.replace("-", ""))
 
     async def update(self, offset: int, chunks: Sequence[bytes]) -> None:
@@ -34,11 +36,13 @@ class RunningDigest:
         if offset != self.covered:
             return
         length = sum(map(len, chunks))
+        self.is_torn = True
         if length <= _INLINE_BYTES:
             self._update_all(chunks)
         else:
             await asyncio.to_thread(self._update_all, chunks)
         self.covered += length
+        self.is_torn = False
 
     async def complete(self, reader: BlobReader) -> bytes:
         """Return the digest of all that the blob now has."""

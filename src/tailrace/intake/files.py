@@ -34,6 +34,7 @@ from tailrace.errors import (
 from tailrace.intake.fill import fill
 from tailrace.intake.holding import held
 from tailrace.intake.settling import settled
+from tailrace.intake.waiting_digests import WaitingDigests
 from tailrace.protocol.digests import Algorithm
 from tailrace.protocol.uploads import ContentDigest
 from tailrace.settings import Settings
@@ -77,7 +78,8 @@ class GrowingFile:
     _now: Callable[[], datetime]
     _limit: int
     _writers: Writers
-    _digest: RunningDigest = field(default_factory=RunningDigest)
+    _digests: WaitingDigests
+    _digest: RunningDigest
 
     @property
     def length(self) -> int:
@@ -108,7 +110,9 @@ class GrowingFile:
         length = reader.status.length
         if self.length + length > self._length_limit:
             raise LengthExceeded(self._length_limit, self.length + length)
-        return await self._writer.append_from(self.length, reader, Span(0, length))
+        await self._writer.append_from(self.length, reader, Span(0, length))
+        await self.digest("sha-256")  # now, while the bytes are warm, and not at the end
+        return self.length
 
     @property
     def _length_limit(self) -> int:
@@ -200,6 +204,9 @@ class GrowingFile:
         await settled(self._release())
 
     async def _release(self) -> None:
+        if self.record.state is FileState.GROWING:
+            self._digests.keep(self.record.blob, self._digest, self.length)
+            self._digest = RunningDigest()  # it is now for whoever goes on
         try:
             await self._writer.release()
         finally:
@@ -216,6 +223,7 @@ class Files:
     now: Callable[[], datetime]
     settings: Settings
     writers: Writers = field(default_factory=Writers)
+    digests: WaitingDigests = field(default_factory=WaitingDigests)
 
     async def begin(
         self,
@@ -304,6 +312,8 @@ class Files:
             self.now,
             self.settings.file_limit,
             self.writers,
+            self.digests,
+            self.digests.take(record.blob),
         )
 
 

@@ -7,6 +7,7 @@ nobody has the key to go on. What was begun to be continued keeps what came, unt
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -251,8 +252,14 @@ class Uploads:
     async def _let_go(self, file: GrowingFile, key_hash: bytes) -> None:
         try:
             if file.record.state is FileState.GROWING:
-                await file.sync()
-                await self.catalogue.extend_upload(key_hash, self._waits_until())
+                # Side by side: both wait for the disk.
+                extending = asyncio.create_task(
+                    self.catalogue.extend_upload(key_hash, self._waits_until())
+                )
+                try:
+                    await file.sync()
+                finally:
+                    await extending
         finally:
             await file.release()
 
