@@ -19,8 +19,6 @@ _MAX_CHUNKS = 1024
 _CANNOT_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _COPIED_BYTES = 1024 * 1024
 
-_CACHE_ONLY: int = getattr(os, "RWF_NOWAIT", 0)  # 0 where the system has no such flag
-
 
 def read(descriptor: int, span: Span) -> bytes:
     """Return the bytes of a span, fewer if the file ends before."""
@@ -30,18 +28,6 @@ def read(descriptor: int, span: Span) -> bytes:
         parts.append(part)
         offset += len(part)
     return b"".join(parts)  # of one part, without a copy
-
-
-def read_cached(descriptor: int, span: Span) -> bytes | None:
-    """Return the bytes of a span if all are in the page cache; never wait for the disk."""
-    if not _CACHE_ONLY:
-        return None
-    content = bytearray(span.length)
-    try:
-        count = os.preadv(descriptor, [content], span.start, _CACHE_ONLY)
-    except OSError:
-        return None  # not cached (EAGAIN), or a file system that cannot tell (EOPNOTSUPP)
-    return bytes(content) if count == span.length else None
 
 
 def write(descriptor: int, offset: int, chunks: Sequence[bytes]) -> Iterator[int]:
