@@ -21,6 +21,7 @@ from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown, 
 from tailrace.intake.files import Files, Writers
 from tailrace.intake.jobs import Jobs
 from tailrace.intake.producers import AnyProducer
+from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
 from tailrace.links import Links
 from tailrace.settings import Settings
@@ -115,7 +116,7 @@ async def running(
                 grace_seconds=settings.grace_seconds,
             )
         )
-        uploads = Uploads(files, store, catalogue, _now, settings)
+        uploads = Uploads(files, store, catalogue, Turns(store), _now, settings)
         yield Service(settings, store, catalogue, links, files, uploads, jobs, _now, producers)
 
 
