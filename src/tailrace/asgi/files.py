@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from starlette.responses import Response
 
 from tailrace.asgi.answering import json_response
 from tailrace.asgi.representing import SAFETY, Addresses, representation_of
-from tailrace.asgi.requests import address_of, arguments, query_arguments
+from tailrace.asgi.requests import address_of, arguments, asks_for_download, query_arguments
 from tailrace.catalogue import FileId, FileRecord
 from tailrace.delivery import BlobResponse
 from tailrace.errors import InvalidArguments
@@ -71,8 +72,9 @@ async def send(service: Service, request: Request) -> Response:
     file = await _readable(service, request)
     return BlobResponse(
         service.store.open(file.blob),
-        representation_of(file, download="download" in request.query_params),
+        representation_of(file, download=asks_for_download(request)),
         headers=SAFETY,
+        at_once=partial(service.store.read_at_once, file.blob),
     )
 
 

@@ -71,9 +71,9 @@ class DirectoryBlobs:
 
     @contextlib.asynccontextmanager
     async def open(self, key: BlobKey) -> AsyncIterator[DirectoryReader]:
-        path = self._shards.path(key)
-        opened = inode.open_at_once(path)
+        opened = inode.open_at_once(self._shards.name(key))
         if opened is None:
+            path = self._shards.path(key)
             job = self._threads.begin(key, partial(inode.open_to_read, path))
             opened = await take(job, io.FileIO.close)
         file = SharedFile(opened)
@@ -86,6 +86,9 @@ class DirectoryBlobs:
             yield DirectoryReader(key, file, growth, self._poll, self._notices, self._threads)
         finally:
             self._close(key, file)
+
+    def read_at_once(self, key: BlobKey, limit_bytes: int) -> bytes | None:
+        return inode.read_at_once(self._shards.name(key), limit_bytes)
 
     async def status(self, key: BlobKey) -> BlobStatus:
         job = self._threads.begin(key, partial(inode.status_at, self._shards.path(key)))
