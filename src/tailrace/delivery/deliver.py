@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from starlette.types import Receive, Scope, Send
@@ -16,7 +17,7 @@ from tailrace.delivery.pieces import Piece, pieces_of
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.delivery.send import send_following, send_pieces
 from tailrace.errors import BlobAbandoned, StorageUnavailable
-from tailrace.protocol import answers, problems
+from tailrace.protocol import answers, digests, problems
 from tailrace.protocol.answers import (
     Answer,
     Follow,
@@ -33,6 +34,8 @@ from tailrace.protocol.fields import Fields
 from tailrace.protocol.problems import Problem
 from tailrace.protocol.validators import Validators
 from tailrace.spans import Span
+
+_TRAILERS = "http.response.trailers"
 
 # Further fields that have no place: they say which bytes are sent, which is decided here; they
 # describe content, which a 304 has none of; they describe a representation other than the
@@ -54,6 +57,10 @@ _OF_REPRESENTATION = _OF_CONTENT | {
 }
 
 
+SealedDigest = Callable[[], Awaitable[bytes | None]]
+"""Returns the digest of a blob that is sealed, or None where it is not known after all."""
+
+
 async def deliver(
     reader: BlobReader,
     representation: Representation,
@@ -62,6 +69,7 @@ async def deliver(
     send: Send,
     *,
     further: FieldLines = (),
+    sealed_sha256: SealedDigest | None = None,
     conditional: bool = True,
     status_code: int = 200,
 ) -> None:
@@ -69,9 +77,10 @@ async def deliver(
 
     `further` fields take the place of ours of the same name, but for those that say which
     bytes are sent; a validator among them is the one that conditions are about.
-    `status_code` is that of the whole. Ranges and conditions are looked at only where they
-    speak of what is sent: in a GET or HEAD, with a status code of 200 (RFC 9110 §13.2.1,
-    §14.2), and where `conditional`.
+    `sealed_sha256` is asked for the digest of a growing blob once it is sealed, for a trailer
+    field (RFC 9530 §3) where the server can send one. `status_code` is that of the whole.
+    Ranges and conditions are looked at only where they speak of what is sent: in a GET or
+    HEAD, with a status code of 200 (RFC 9110 §13.2.1, §14.2), and where `conditional`.
 
     Raises:
         ClientDisconnected: the client left before the end.
@@ -100,16 +109,22 @@ async def deliver(
     reply = _reply(answer, representation, status)
     code = answers.status(answer)
 
+    lines = _merged(answers.fields(answer) + reply.fields, fields, reply.excluded)
     head = {
         "type": "http.response.start",
         "status": status_code if code == 200 else code,
-        "headers": _merged(answers.fields(answer) + reply.fields, fields, reply.excluded),
+        "headers": lines,
     }
     send = noticing_departure(send)
     if scope["method"] == "HEAD":
         await send_pieces(reader, [], head, scope, receive, send)
     elif isinstance(reply.content, Follow):
-        await send_following(reader, reply.content.start, head, scope, receive, send)
+        start = reply.content.start
+        trailers = None
+        if sealed_sha256 is not None and _TRAILERS in (scope.get("extensions") or {}):
+            trailers = partial(_digest_fields, sealed_sha256)
+            lines.append((b"trailer", b"repr-digest"))
+        await send_following(reader, start, head, scope, receive, send, trailers)
     else:
         await send_pieces(reader, reply.content, head, scope, receive, send)
 
@@ -157,7 +172,9 @@ def _reply(answer: Answer, representation: Representation, status: BlobStatus) -
             ]
             return _Reply([*framed, *describing], pieces_of(framing))
         case Follow():
-            return _Reply([media_type, *describing], answer)
+            # A proxy in between must pass on what comes as it comes.
+            unbuffered = ("X-Accel-Buffering", "no")
+            return _Reply([media_type, *describing, unbuffered], answer)
         case NotModified():
             return _Reply([*representation.validating_fields()], [], _OF_CONTENT)
         case PreconditionFailed():
@@ -175,6 +192,11 @@ def _refusal(problem: Problem) -> _Reply:
         ("Content-Length", str(len(content))),
     ]
     return _Reply(fields, [content], _OF_REPRESENTATION)
+
+
+async def _digest_fields(sealed_sha256: SealedDigest) -> list[tuple[bytes, bytes]]:
+    sha256 = await sealed_sha256()
+    return [] if sha256 is None else [(b"repr-digest", digests.to_field(sha256).encode())]
 
 
 def _merged(ours: FieldLines, further: Fields, excluded: Set[str]) -> list[tuple[bytes, bytes]]:

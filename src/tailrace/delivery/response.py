@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader
-from tailrace.delivery.deliver import deliver
+from tailrace.delivery.deliver import SealedDigest, deliver
 from tailrace.delivery.local import open_file, representation_of
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.errors import ClientDisconnected
@@ -25,8 +25,9 @@ class BlobResponse(Response):
 
     `opening` is what the `open` of a store returns; it is entered when the response is
     sent. `headers` take the place of our fields of the same name; a validator among them
-    is the one that conditions are about. `background` runs when the response has ended,
-    also if the client left early.
+    is the one that conditions are about. `sealed_sha256` is asked for the digest of what was
+    followed to its seal. `background` runs when the response has ended, also if the client
+    left early.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class BlobResponse(Response):
         representation: Representation,
         *,
         headers: Mapping[str, str] | None = None,
+        sealed_sha256: SealedDigest | None = None,
         background: BackgroundTask | None = None,
     ) -> None:
         self.status_code = 200
         self.background = background
         self.init_headers(headers)
+        self._sealed_sha256 = sealed_sha256
         self._opening = opening
         self._representation = representation
 
@@ -53,6 +56,7 @@ class BlobResponse(Response):
                     receive,
                     send,
                     further=_lines_of(self),
+                    sealed_sha256=self._sealed_sha256,
                 )
         if self.background is not None:
             await self.background()

@@ -74,6 +74,7 @@ class GrowingFile:
     _now: Callable[[], datetime]
     _limit: int
     _writers: Writers
+    _sealing: dict[BlobKey, bytes]
     _digest: RunningDigest = field(default_factory=RunningDigest)
 
     @property
@@ -135,10 +136,15 @@ class GrowingFile:
 
     async def _seal(self) -> FileRecord:
         sha256 = await self.digest("sha-256")
-        await self._writer.seal()
-        self.record = await self._catalogue.seal_file(
-            self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
-        )
+        # Whoever follows the blob to its seal may ask before the catalogue knows.
+        self._sealing[self.record.blob] = sha256
+        try:
+            await self._writer.seal()
+            self.record = await self._catalogue.seal_file(
+                self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
+            )
+        finally:
+            del self._sealing[self.record.blob]
         if self.record.state is not FileState.SEALED:
             raise FileEnded(f"this file was given up: {self.record.reason}")
         self._writers.remove(self._writer)
@@ -187,6 +193,15 @@ class Files:
     now: Callable[[], datetime]
     settings: Settings
     writers: Writers = field(default_factory=Writers)
+    _sealing: dict[BlobKey, bytes] = field(default_factory=dict)
+
+    async def sha256(self, file: FileRecord) -> bytes | None:
+        """Return the digest of a file whose blob is sealed; None where nobody knows it."""
+        sealing = self._sealing.get(file.blob)
+        if sealing is not None:
+            return sealing
+        newest = await self.catalogue.find_file(file.id)
+        return None if newest is None else newest.sha256
 
     async def begin(
         self,
@@ -275,6 +290,7 @@ class Files:
             self.now,
             self.settings.file_limit,
             self.writers,
+            self._sealing,
         )
 
 
