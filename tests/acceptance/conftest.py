@@ -104,7 +104,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         def start(*command: object, **more: Any) -> subprocess.Popen[bytes]:
             process = subprocess.Popen(
                 list(map(str, command)),
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | more.pop("environment", {}),
                 stdin=more.pop("stdin", subprocess.DEVNULL),
                 stdout=more.pop("stdout", subprocess.PIPE),
                 stderr=subprocess.PIPE,
