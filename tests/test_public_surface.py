@@ -45,6 +45,7 @@ DOORS = {
     "tailrace.delivery": {
         "BlobResponse",
         "FileResponse",
+        "Proxy",
         "Representation",
         "UntilDisconnect",
         "deliver",

@@ -40,7 +40,7 @@ def program() -> Callable[[str], str]:
     reason to skip elsewhere."""
 
     def find(name: str) -> str:
-        found = shutil.which(name)
+        found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
         if found is None and os.environ.get("CI"):
             pytest.fail(f"{name} is not installed; scripts/system-packages installs it")
         if found is None:

@@ -78,13 +78,13 @@ class Running:
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def server(request, tmp_path_factory):
+def server(request, program, tmp_path_factory):
     place = tmp_path_factory.mktemp("mounted")
     (place / "file.bin").write_bytes(CONTENT)
     command = SERVERS[request.param]
     has_tls = TLS[0] in command
     if has_tls:
-        make_certificate(place)
+        make_certificate(program("openssl"), place)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
@@ -107,10 +107,10 @@ def server(request, tmp_path_factory):
             process.kill()
 
 
-def make_certificate(place):
+def make_certificate(openssl, place):
     subprocess.run(
         (
-            *("openssl", "req", "-x509", "-nodes", "-subj", "/CN=127.0.0.1"),
+            *(openssl, "req", "-x509", "-nodes", "-subj", "/CN=127.0.0.1"),
             *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-addext", "subjectAltName=IP:127.0.0.1"),
             *("-keyout", place / "key.pem", "-out", place / "certificate.pem"),

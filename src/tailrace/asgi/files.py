@@ -75,6 +75,7 @@ async def send(service: Service, request: Request) -> Response:
         representation_of(file, download="download" in request.query_params),
         headers=SAFETY,
         sealed_sha256=partial(service.files.sha256, file),
+        proxy=service.proxy,
     )
 
 

@@ -57,4 +57,5 @@ def _bytes(service: Service, request: Request, file: FileRecord) -> Response:
         representation_of(file, download="download" in request.query_params),
         headers=SAFETY,
         sealed_sha256=partial(service.files.sha256, file),
+        proxy=service.proxy,
     )

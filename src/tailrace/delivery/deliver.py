@@ -14,8 +14,9 @@ from starlette.types import Receive, Scope, Send
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.delivery.leaving import noticing_departure
 from tailrace.delivery.pieces import Piece, pieces_of
+from tailrace.delivery.proxied import Proxy, is_conditional
 from tailrace.delivery.representations import FieldLines, Representation
-from tailrace.delivery.send import send_following, send_pieces
+from tailrace.delivery.send import SMALL_CONTENT, send_following, send_pieces
 from tailrace.errors import BlobAbandoned, StorageUnavailable
 from tailrace.protocol import answers, digests, problems
 from tailrace.protocol.answers import (
@@ -34,6 +35,9 @@ from tailrace.protocol.fields import Fields
 from tailrace.protocol.problems import Problem
 from tailrace.protocol.validators import Validators
 from tailrace.spans import Span
+
+# What a proxy says by itself of the bytes that it sends.
+_OF_PROXY = (b"accept-ranges", b"content-length")
 
 _TRAILERS = "http.response.trailers"
 
@@ -70,6 +74,7 @@ async def deliver(
     *,
     further: FieldLines = (),
     sealed_sha256: SealedDigest | None = None,
+    proxy: Proxy | None = None,
     conditional: bool = True,
     status_code: int = 200,
 ) -> None:
@@ -78,9 +83,10 @@ async def deliver(
     `further` fields take the place of ours of the same name, but for those that say which
     bytes are sent; a validator among them is the one that conditions are about.
     `sealed_sha256` is asked for the digest of a growing blob once it is sealed, for a trailer
-    field (RFC 9530 §3) where the server can send one. `status_code` is that of the whole.
-    Ranges and conditions are looked at only where they speak of what is sent: in a GET or
-    HEAD, with a status code of 200 (RFC 9110 §13.2.1, §14.2), and where `conditional`.
+    field (RFC 9530 §3) where the server can send one. A `proxy` in front is left to send
+    what is long and sealed. `status_code` is that of the whole. Ranges and conditions are looked at
+    only where they speak of what is sent: in a GET or HEAD, with a status code of 200
+    (RFC 9110 §13.2.1, §14.2), and where `conditional`.
 
     Raises:
         ClientDisconnected: the client left before the end.
@@ -101,11 +107,16 @@ async def deliver(
         representation = representation.while_growing()
 
     is_read = scope["method"] in ("GET", "HEAD")
+    request = Fields.from_raw(scope["headers"])
     if conditional and is_read and status_code == 200:
-        request = Fields.from_raw(scope["headers"])
         answer = _decide(scope["method"], request, representation, status)
     else:
         answer = _decide("GET", Fields(), representation, status)
+    path = None
+    if proxy is not None and scope["method"] == "GET" and not is_conditional(request):
+        path = _path_for_proxy(answer, reader)
+    if proxy is not None and path is not None:
+        answer = Whole(status.length)  # the proxy answers Range
     reply = _reply(answer, representation, status)
     code = answers.status(answer)
 
@@ -116,6 +127,11 @@ async def deliver(
         "headers": lines,
     }
     send = noticing_departure(send)
+    if proxy is not None and path is not None:
+        lines = [line for line in lines if line[0] not in _OF_PROXY]
+        lines += Fields.of(proxy.field(path), ("Content-Length", "0")).to_raw()
+        await send_pieces(reader, [], {**head, "headers": lines}, scope, receive, send)
+        return
     if scope["method"] == "HEAD":
         await send_pieces(reader, [], head, scope, receive, send)
     elif isinstance(reply.content, Follow):
@@ -152,6 +168,14 @@ def _decide(
     # The conditions have let it pass. What is left is If-Range, for which no date counts.
     undated = Validators(representation.validators.entity_tag, None)
     return answers.answer(method, request, dataclasses.replace(selected, validators=undated))
+
+
+def _path_for_proxy(answer: Answer, reader: BlobReader) -> str | None:
+    """Return where a proxy finds the bytes, if it is worth the way there."""
+    status = reader.status
+    if status.state is not BlobState.SEALED or status.length <= SMALL_CONTENT:
+        return None
+    return reader.path() if isinstance(answer, Whole | Part | Parts) else None
 
 
 def _reply(answer: Answer, representation: Representation, status: BlobStatus) -> _Reply:
