@@ -84,9 +84,9 @@ async def deliver(
     bytes are sent; a validator among them is the one that conditions are about.
     `sealed_sha256` is asked for the digest of a growing blob once it is sealed, for a trailer
     field (RFC 9530 §3) where the server can send one. A `proxy` in front is left to send
-    what is long and sealed. `status_code` is that of the whole. Ranges and conditions are looked at
-    only where they speak of what is sent: in a GET or HEAD, with a status code of 200
-    (RFC 9110 §13.2.1, §14.2), and where `conditional`.
+    what is long and sealed. `status_code` is that of the whole. Ranges and conditions are
+    looked at only where they speak of what is sent: in a GET or HEAD, with a status code of
+    200 (RFC 9110 §13.2.1, §14.2), and where `conditional`.
 
     Raises:
         ClientDisconnected: the client left before the end.
