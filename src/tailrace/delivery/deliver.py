@@ -2,64 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-import secrets
-from collections.abc import Awaitable, Callable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import assert_never
 
 from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.delivery.leaving import noticing_departure
-from tailrace.delivery.pieces import Piece, pieces_of
 from tailrace.delivery.proxied import Proxy, is_conditional
+from tailrace.delivery.replies import (
+    Reply,
+    asks_for_the_whole,
+    reply,
+    reply_with_the_whole,
+)
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.delivery.send import SMALL_CONTENT, send_following, send_pieces
-from tailrace.errors import BlobAbandoned, StorageUnavailable
-from tailrace.protocol import answers, digests, problems
-from tailrace.protocol.answers import (
-    Answer,
-    Follow,
-    NotModified,
-    Part,
-    Parts,
-    PreconditionFailed,
-    RangeNotSatisfiable,
-    Selected,
-    Whole,
-)
-from tailrace.protocol.byteranges import MultipartByteranges
+from tailrace.errors import BlobAbandoned, ClientDisconnected, StorageUnavailable
+from tailrace.protocol import digests
+from tailrace.protocol.answers import Follow
 from tailrace.protocol.fields import Fields
-from tailrace.protocol.problems import Problem
-from tailrace.protocol.validators import Validators
-from tailrace.spans import Span
 
 # What a proxy says by itself of the bytes that it sends.
 _OF_PROXY = (b"accept-ranges", b"content-length")
 
 _TRAILERS = "http.response.trailers"
-
-# Further fields that have no place: they say which bytes are sent, which is decided here; they
-# describe content, which a 304 has none of; they describe a representation other than the
-# problem that is sent in its place.
-_DECIDED_HERE = frozenset({"content-length", "content-range", "content-type"})
-_OF_CONTENT = _DECIDED_HERE | {
-    "content-digest",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "repr-digest",
-}
-_OF_REPRESENTATION = _OF_CONTENT | {
-    "cache-control",
-    "content-location",
-    "etag",
-    "expires",
-    "last-modified",
-}
-
 
 SealedDigest = Callable[[], Awaitable[bytes | None]]
 """Returns the digest of a blob that is sealed, or None where it is not known after all."""
@@ -101,130 +68,60 @@ async def deliver(
         raise StorageUnavailable(
             f"{status.length} bytes are there of the {representation.length} that were sealed"
         )
-    fields = Fields.of(*further)
-    representation = representation.with_validators_of(fields)
-    if status.state is BlobState.GROWING:
-        representation = representation.while_growing()
-
     is_read = scope["method"] in ("GET", "HEAD")
-    request = Fields.from_raw(scope["headers"])
-    if conditional and is_read and status_code == 200:
-        answer = _decide(scope["method"], request, representation, status)
+    if asks_for_the_whole(scope) or not (conditional and is_read and status_code == 200):
+        answer = reply_with_the_whole(representation, status, tuple(further))
     else:
-        answer = _decide("GET", Fields(), representation, status)
-    path = None
-    if proxy is not None and scope["method"] == "GET" and not is_conditional(request):
-        path = _path_for_proxy(answer, reader)
-    if proxy is not None and path is not None:
-        answer = Whole(status.length)  # the proxy answers Range
-    reply = _reply(answer, representation, status)
-    code = answers.status(answer)
-
-    lines = _merged(answers.fields(answer) + reply.fields, fields, reply.excluded)
-    head = {
-        "type": "http.response.start",
-        "status": status_code if code == 200 else code,
-        "headers": lines,
-    }
-    send = noticing_departure(send)
-    if proxy is not None and path is not None:
-        lines = [line for line in lines if line[0] not in _OF_PROXY]
+        request = Fields.from_raw(scope["headers"])
+        answer = reply(scope["method"], request, representation, status, further)
+    if proxy is not None and (path := _path_for_proxy(scope, answer, reader)) is not None:
+        whole = reply_with_the_whole(representation, status, tuple(further))
+        lines = [line for line in whole.fields if line[0] not in _OF_PROXY]
         lines += Fields.of(proxy.field(path), ("Content-Length", "0")).to_raw()
-        await send_pieces(reader, [], {**head, "headers": lines}, scope, receive, send)
-        return
+        answer = Reply(200, lines, [])
+    head = answer.head(status_code)
+    send = noticing_departure(send)
     if scope["method"] == "HEAD":
         await send_pieces(reader, [], head, scope, receive, send)
-    elif isinstance(reply.content, Follow):
-        start = reply.content.start
+    elif isinstance(answer.content, Follow):
+        start = answer.content.start
         trailers = None
         if sealed_sha256 is not None and _TRAILERS in (scope.get("extensions") or {}):
             trailers = partial(_digest_fields, sealed_sha256)
-            lines.append((b"trailer", b"repr-digest"))
+            head["headers"].append((b"trailer", b"repr-digest"))
         await send_following(reader, start, head, scope, receive, send, trailers)
     else:
-        await send_pieces(reader, reply.content, head, scope, receive, send)
+        await send_pieces(reader, answer.content, head, scope, receive, send)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What goes out with an answer: fields beyond its own, and content.
-
-    `excluded` names the further fields that would be wrong there.
-    """
-
-    fields: list[tuple[str, str]]
-    content: Sequence[Piece] | Follow
-    excluded: Set[str] = _DECIDED_HERE
-
-
-def _decide(
-    method: str, request: Fields, representation: Representation, status: BlobStatus
-) -> Answer:
-    is_complete = status.state is BlobState.SEALED
-    selected = Selected(representation.validators, status.length, is_complete)
-    answer = answers.answer(method, request, selected)
-    if not representation.has_weak_date or isinstance(answer, NotModified | PreconditionFailed):
-        return answer
-    # The conditions have let it pass. What is left is If-Range, for which no date counts.
-    undated = Validators(representation.validators.entity_tag, None)
-    return answers.answer(method, request, dataclasses.replace(selected, validators=undated))
+async def deliver_content(
+    content: bytes,
+    representation: Representation,
+    send: Send,
+    *,
+    further: FieldLines = (),
+    status_code: int = 200,
+) -> None:
+    """Send content that is all there is, to a GET of the whole; else as `deliver`."""
+    status = BlobStatus(BlobState.SEALED, len(content))
+    head = reply_with_the_whole(representation, status, tuple(further)).head(status_code)
+    try:
+        await send(head)
+        await send({"type": "http.response.body", "body": content, "more_body": False})
+    except OSError as exc:
+        raise ClientDisconnected("the client left before the end") from exc
 
 
-def _path_for_proxy(answer: Answer, reader: BlobReader) -> str | None:
-    """Return where a proxy finds the bytes, if it is worth the way there."""
+def _path_for_proxy(scope: Scope, answer: Reply, reader: BlobReader) -> str | None:
+    """Return where a proxy finds the bytes, if it may send them and is worth the way."""
     status = reader.status
     if status.state is not BlobState.SEALED or status.length <= SMALL_CONTENT:
         return None
-    return reader.path() if isinstance(answer, Whole | Part | Parts) else None
-
-
-def _reply(answer: Answer, representation: Representation, status: BlobStatus) -> _Reply:
-    media_type = ("Content-Type", representation.media_type)
-    describing = representation.describing_fields()
-    match answer:
-        case Whole(complete_length):
-            return _Reply([media_type, *describing], [Span(0, complete_length)])
-        case Part(span, _):
-            return _Reply([media_type, *describing], [span])
-        case Parts(spans, complete_length):
-            framing = MultipartByteranges(
-                spans, secrets.token_hex(16), representation.media_type, complete_length
-            )
-            framed = [
-                ("Content-Type", framing.content_type),
-                ("Content-Length", str(framing.content_length)),
-            ]
-            return _Reply([*framed, *describing], pieces_of(framing))
-        case Follow():
-            # A proxy in between must pass on what comes as it comes.
-            unbuffered = ("X-Accel-Buffering", "no")
-            return _Reply([media_type, *describing, unbuffered], answer)
-        case NotModified():
-            return _Reply([*representation.validating_fields()], [], _OF_CONTENT)
-        case PreconditionFailed():
-            return _refusal(problems.PRECONDITION_FAILED)
-        case RangeNotSatisfiable(known_length):
-            return _refusal(problems.range_not_satisfiable(status.length, known_length))
-        case _:
-            assert_never(answer)
-
-
-def _refusal(problem: Problem) -> _Reply:
-    content = problem.to_json()
-    fields = [
-        ("Content-Type", problems.MEDIA_TYPE),
-        ("Content-Length", str(len(content))),
-    ]
-    return _Reply(fields, [content], _OF_REPRESENTATION)
+    if scope["method"] != "GET" or answer.status not in (200, 206) or is_conditional(scope):
+        return None
+    return reader.path()
 
 
 async def _digest_fields(sealed_sha256: SealedDigest) -> list[tuple[bytes, bytes]]:
     sha256 = await sealed_sha256()
     return [] if sha256 is None else [(b"repr-digest", digests.to_field(sha256).encode())]
-
-
-def _merged(ours: FieldLines, further: Fields, excluded: Set[str]) -> list[tuple[bytes, bytes]]:
-    added = [(name, value) for name, value in further.lines if name not in excluded]
-    replaced = {name for name, _ in added}
-    kept = [(name, value) for name, value in ours if name.lower() not in replaced]
-    return Fields.of(*kept, *added).to_raw()

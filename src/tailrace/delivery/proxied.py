@@ -16,16 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias, assert_never
 from urllib.parse import quote
 
-from tailrace.protocol.fields import Fields
+from starlette.types import Scope
 
 FieldName: TypeAlias = Literal["X-Accel-Redirect", "X-Sendfile"]
 
-_CONDITIONS = (
-    "If-Match",
-    "If-None-Match",
-    "If-Modified-Since",
-    "If-Unmodified-Since",
-    "If-Range",
+_CONDITIONS = frozenset(
+    {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
 )
 
 
@@ -50,5 +46,6 @@ class Proxy:
                 assert_never(self.field_name)
 
 
-def is_conditional(request: Fields) -> bool:
-    return any(name in request for name in _CONDITIONS)
+def is_conditional(scope: Scope) -> bool:
+    """Tell whether a request has a condition."""
+    return any(name in _CONDITIONS for name, _ in scope["headers"])
