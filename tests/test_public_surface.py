@@ -30,6 +30,8 @@ DOORS = {
         "BlobStatus",
         "BlobStore",
         "BlobWriter",
+        "Landing",
+        "LocalBlobWriter",
     },
     "tailrace.catalogue": {
         "Catalogue",
@@ -72,6 +74,8 @@ DOORS = {
         "Cancel",
         "Cancelled",
         "Command",
+        "Concatenate",
+        "ContentDigest",
         "Create",
         "Created",
         "Dialect",
