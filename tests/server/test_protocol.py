@@ -776,3 +776,31 @@ def test_a_client_that_leaves_at_any_stage_leaves_nothing_behind(
     served.settle()
     served.app = answering(b"well")
     assert served.get().content == b"well"
+
+
+# --- what an idle connection takes ----------------------------------------------------------
+
+
+def test_an_idle_connection_keeps_nothing_of_its_last_request(served):
+    served.app = echo
+    with served.connect() as client:
+        for content in (b"one", b"three"):
+            client.send(
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(content)
+            )
+            client.send(content)
+            assert client.response().content == content
+            (connection,) = served.connections
+            until(lambda: connection.cycle is None)
+            assert (connection.scope, connection.headers) == (None, None)
+
+
+def test_connections_have_so_few_attributes_that_they_share_their_names(served):
+    # SHARED_KEYS_MAX_SIZE of CPython (Include/internal/pycore_dict.h) is 30. Beyond it, each
+    # instance has a dictionary of its own, of kilobytes.
+    served.app = answering(b"well")
+    with served.connect() as client:
+        client.send(GET)
+        client.response()
+        (connection,) = served.connections
+        assert len(vars(connection)) <= 30
