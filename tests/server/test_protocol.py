@@ -678,6 +678,29 @@ def test_one_that_is_sent_nothing_any_more_is_taken_for_one_that_has_left(
             client.response()
 
 
+def test_one_that_has_refused_the_last_octets_is_noticed(served, limits, nothing_left):
+    """Nobody reads from it any more, and so nobody would be told of the reset."""
+    limits(half_closed_seconds=0.05)
+    has_left = threading.Event()
+    outcomes = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(start())
+        while not has_left.is_set():
+            await asyncio.sleep(0)
+        await send({"type": BODY, "body": b"a", "more_body": True})
+        outcomes.append((await receive())["type"])
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        client.file.readline()
+    has_left.set()
+    until(lambda: outcomes)
+    assert outcomes == ["http.disconnect"]
+
+
 def test_one_that_is_sent_something_from_time_to_time_is_believed(served, limits):
     limits(half_closed_seconds=0.1)
 

@@ -27,6 +27,8 @@ NEAR_MICROSECONDS = 500
 
 # tcpi_rtt in struct tcp_info of linux/tcp.h, in microseconds.
 _RTT_OFFSET = 68
+# tcpi_state, its first byte, in linux/tcp_states.h: neither side has anything left to do.
+_TCP_CLOSE = 7
 # asm-generic/socket.h, since Linux 5.15; Python has no names for them.
 _SO_BUF_LOCK = 72
 _SOCK_SNDBUF_LOCK = 1
@@ -83,9 +85,20 @@ def is_near(connection: socket.socket) -> bool:
 
 
 def unacknowledged(connection: socket.socket) -> int:
-    """Return how many bytes that were sent the peer's machine has not confirmed."""
+    """Return how many bytes are under way that the peer's machine has not confirmed.
+
+    On a connection that was reset there are none, though the kernel goes on counting them.
+    """
+    if _state(connection) == _TCP_CLOSE:
+        return 0
     (count,) = struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
     return int(count)
+
+
+def _state(connection: socket.socket) -> int | None:
+    if connection.family == socket.AF_UNIX:
+        return None
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
 
 
 def reset_on_close(connection: socket.socket) -> None:
