@@ -30,6 +30,8 @@ DOORS = {
         "BlobStatus",
         "BlobStore",
         "BlobWriter",
+        "Landing",
+        "LocalBlobWriter",
     },
     "tailrace.catalogue": {
         "Catalogue",
@@ -71,6 +73,8 @@ DOORS = {
         "Cancel",
         "Cancelled",
         "Command",
+        "Concatenate",
+        "ContentDigest",
         "Create",
         "Created",
         "Dialect",

@@ -21,6 +21,7 @@ from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown, 
 from tailrace.intake.files import Files, Writers
 from tailrace.intake.jobs import Jobs
 from tailrace.intake.producers import AnyProducer
+from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
 from tailrace.links import Links
 from tailrace.settings import Settings
@@ -92,7 +93,8 @@ async def running(
     """
     directory = await asyncio.to_thread(_data_directory, settings.data)
     async with AsyncExitStack() as stack:
-        store = DirectoryBlobs(directory / "blobs")
+        syncs = settings.durability == "power"
+        store = DirectoryBlobs(directory / "blobs", syncs=syncs)
         stack.push_async_callback(store.close)
         catalogue = await open_catalogue(settings.catalogue_url, durability=settings.durability)
         stack.push_async_callback(catalogue.close)
@@ -114,7 +116,7 @@ async def running(
                 grace_seconds=settings.grace_seconds,
             )
         )
-        uploads = Uploads(files, store, catalogue, _now, settings)
+        uploads = Uploads(files, store, catalogue, Turns(store), _now, settings)
         yield Service(settings, store, catalogue, links, files, uploads, jobs, _now, producers)
 
 

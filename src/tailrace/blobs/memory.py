@@ -15,7 +15,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tailrace.blobs.contract import BlobKey, BlobState, BlobStatus, BlobStore
+from tailrace.blobs.contract import (
+    BlobKey,
+    BlobReader,
+    BlobState,
+    BlobStatus,
+    BlobStore,
+)
 from tailrace.blobs.growth import Growth
 from tailrace.blobs.keys import checked
 from tailrace.errors import (
@@ -119,6 +125,9 @@ class MemoryWriter:
         # A writer that never waits would keep its readers from running.
         await asyncio.sleep(0)
         return self.length
+
+    async def append_from(self, offset: int, reader: BlobReader, span: Span) -> int:
+        return await self.append(offset, [await reader.read(span)])
 
     async def sync(self) -> int:
         self._require_growing()
