@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import resource
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from benchmarks.running import Bench
 from benchmarks.trials import FULL, QUICK
 
 _MEMORY = Path("/dev/shm")
+_ROOM = 5  # the source, what two servers keep, what is uploaded, what is touched before it
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -53,7 +55,12 @@ def main(words: Sequence[str] | None = None) -> int:
         scale = replace(scale, rounds=arguments.rounds)
     rows = [row for row in ROWS if arguments.only is None or row.name in arguments.only]
     peers = [peer for peer in PEERS if arguments.peer is None or peer.name in arguments.peer]
+    if shutil.disk_usage(_MEMORY).free < scale.large_bytes * _ROOM:
+        parser.error(f"{_MEMORY} has not enough room for {_ROOM} of the large files")
     _allow_open_files()
+    described = machine.describe()
+    if machine.is_busy():
+        _say("other programs are running here: read processor times rather than rates")
     with (
         tempfile.TemporaryDirectory(dir=_MEMORY, prefix="tailrace-bench-") as memory,
         tempfile.TemporaryDirectory(prefix="tailrace-bench-") as scratch,
@@ -64,7 +71,7 @@ def main(words: Sequence[str] | None = None) -> int:
         bench = Bench(roots, programs, scale, say=_say)
         measured = [bench.run(row, peers) for row in rows]
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    text = report.markdown(f"Benchmarks, {today}", machine.describe(), measured)
+    text = report.markdown(f"Benchmarks, {today}", described, measured)
     if arguments.save is None:
         print(text)
     else:

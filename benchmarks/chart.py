@@ -34,6 +34,7 @@ def draw(path: Path, measured: Sequence[Measured]) -> None:
             loc="left",
             fontsize=10,
         )
+    figure.supxlabel("Medians of the rounds' ratios; the red mark is the target.", fontsize=8)
     figure.savefig(path, dpi=144)
 
 

@@ -15,7 +15,7 @@ _PACKAGES = ("uvicorn", "uvloop", "httptools", "starlette", "aiohttp", "granian"
 
 
 def describe() -> str:
-    """Return a paragraph that says on what was measured, and says no names of hosts."""
+    """Return a paragraph that says on what is measured, and says no names of hosts."""
     processors = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
@@ -24,8 +24,14 @@ def describe() -> str:
     )
     return (
         f"{processors} processors ({_processor()}), {memory:.0f} GiB of memory; {system},"
-        f" kernel {platform.release().split('-')[0]}. {versions}."
+        f" kernel {platform.release().split('-')[0]}. {versions}. The load average was"
+        f" {os.getloadavg()[0]:.1f} before it began."
     )
+
+
+def is_busy() -> bool:
+    """Return whether other programs will be seen in the figures."""
+    return os.getloadavg()[0] > 0.5
 
 
 def _versions() -> list[str]:

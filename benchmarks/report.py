@@ -19,7 +19,8 @@ _HOW_TO_READ = (
 
 def markdown(title: str, machine: str, measured: Sequence[Measured]) -> str:
     """Return the whole report; `title` is its heading."""
-    parts = [f"# {title}", machine, _HOW_TO_READ, "## Targets", _targets(measured)]
+    parts = [f"# {title}", machine, _HOW_TO_READ]
+    parts += ["## Targets", "What falls short is in bold.", _targets(measured)]
     for each in measured:
         parts += [f"## {each.row.title}", f"`{each.row.name}`. {_circumstances(each)}"]
         parts += list(_outcome(each))
@@ -29,7 +30,7 @@ def markdown(title: str, machine: str, measured: Sequence[Measured]) -> str:
 def shortfalls(measured: Iterable[Measured]) -> list[str]:
     """Return a line for each target that was missed or not measured."""
     return [
-        f"{each.row.title}: {target.sentence()}: {_verdict(each, target)}"
+        f"{each.row.title}: {target.sentence()}: {_value(each, target)}"
         for each in measured
         for target in each.row.targets
         if not _is_met(each, target)
@@ -42,7 +43,7 @@ def _targets(measured: Sequence[Measured]) -> str:
         for each in measured
         for target in each.row.targets
     ]
-    return _table(["work", "target", "measured"], lines)
+    return _table(["work", "target", "measured"], lines, of_numbers=False)
 
 
 def _is_met(measured: Measured, target: Target) -> bool:
@@ -51,14 +52,18 @@ def _is_met(measured: Measured, target: Target) -> bool:
 
 
 def _verdict(measured: Measured, target: Target) -> str:
+    text = _value(measured, target)
+    return text if _is_met(measured, target) else f"**{text}**"
+
+
+def _value(measured: Measured, target: Target) -> str:
     value = measured.value(target)
     if value is None:
         reason = measured.reason_against or measured.failures.get(target.peer)
         if reason is None and target.times is not None:
             reason = measured.failures.get(target.times)
         return f"not measured: {reason}" if reason else "not measured"
-    text = f"{value:.2f} ×" if target.times is not None else target.measure.text(value)
-    return text if target.is_met_by(value) else f"**{text}, falls short**"
+    return f"{value:.2f} ×" if target.times is not None else target.measure.text(value)
 
 
 def _circumstances(measured: Measured) -> str:
@@ -103,6 +108,8 @@ def _cell(measured: Measured, peer: Peer, measure: Measure) -> str:
     return text if least == greatest else f"{text} ({least} to {greatest})"
 
 
-def _table(names: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = [":--" if not number else "--:" for number in range(len(names))]
+def _table(
+    names: Sequence[str], lines: Iterable[Sequence[str]], *, of_numbers: bool = True
+) -> str:
+    rule = [":--", *["--:" if of_numbers else ":--"] * (len(names) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [names, rule, *lines])

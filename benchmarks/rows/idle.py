@@ -1,4 +1,4 @@
-"""Connections that are kept and say nothing."""
+"""Connections that say nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ def _hold(trial: Trial) -> Figures:
     server = trial.server
     target = server.target(SMALL)
     connections = trial.scale.share_of(_CONNECTIONS)
-    with trial.sinks.started(
-        "idle", port=server.port, target=target, connections=connections
-    ) as idle:
+    with trial.sinks.started("idle", port=server.port, connections=connections) as idle:
         idle.line()
+        # All are accepted before the first of these is answered.
         found = trial.sinks.run(
             "repeat", port=server.port, target=target, seconds=trial.scale.seconds / 2
         )
@@ -35,8 +34,8 @@ ROWS = (
     Row(
         name="idle",
         title="10,000 idle connections",
-        how="Each has had one GET of 4 KiB; then another client, on a connection of its own,"
-        " asks for the same again and again.",
+        how="They are connected and say nothing, while one client asks for 4 KiB again and"
+        " again, on a connection of its own.",
         peers=(NGINX, RESPONSE, LINK, STARLETTE),
         measure=_hold,
         targets=(

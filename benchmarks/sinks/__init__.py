@@ -100,9 +100,11 @@ class Sink:
         return found
 
     def finish(self) -> Found:
-        """Wait for its last line and its end."""
+        """Wait for its end, and return its last line."""
         _pipe(self._process.stdin).close()
         values = self.line()
+        for further in _pipe(self._process.stdout):
+            values = json.loads(further)
         _, status, usage = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         return Found(values, usage.ru_utime + usage.ru_stime)

@@ -5,7 +5,8 @@
    rate=       octets a second that each reader takes, for seconds=; then all leave
    since= fed= the moment at which the content began to be written, and how many octets of it
                a second: tells how long after its writing the first octet of each piece came,
-               of what was written after the reader asked */
+               of what was written after the reader asked
+   until=      the moment at which all leave, whatever they have */
 
 #include "http.h"
 
@@ -15,6 +16,7 @@ struct reader {
     int fd;
     struct response response;
     long long received;
+    int has_ended;
     double asked_at, due_at; /* due: when a slow reader takes its next piece */
 };
 
@@ -27,6 +29,7 @@ int main(int argc, char **arguments) {
     const char *target = argument(arguments, "target", NULL);
     long long length = (long long)number(arguments, "length", "0");
     double rate = number(arguments, "rate", "0"), seconds = number(arguments, "seconds", "0");
+    double until = number(arguments, "until", "inf");
     double since = number(arguments, "since", "0"), fed = number(arguments, "fed", "0");
     char *into = number(arguments, "copy", "0") != 0 ? buffer : NULL;
     struct reader *readers = calloc((size_t)connections, sizeof *readers);
@@ -46,10 +49,13 @@ int main(int argc, char **arguments) {
     }
     double connected_at = now();
 
-    while (left && rate == 0) {
+    double last_at = connected_at;
+    while (left && rate == 0 && now() < until) {
         struct epoll_event events[256];
-        int ready = epoll_wait(poll, events, 256, 30000);
-        if (ready <= 0)
+        int ready = epoll_wait(poll, events, 256, 1000);
+        if (ready > 0)
+            last_at = now();
+        else if (now() - last_at > 30)
             fail("nothing came for half a minute");
         for (int i = 0; i < ready; i++) {
             struct reader *reader = &readers[events[i].data.u32];
@@ -65,6 +71,7 @@ int main(int argc, char **arguments) {
                 if (reader->response.status != 200 || (length && reader->received != length))
                     fail("status %d, %lld octets", reader->response.status, reader->received);
                 close(reader->fd);
+                reader->has_ended = 1;
                 left--;
             }
         }
@@ -98,6 +105,8 @@ int main(int argc, char **arguments) {
     for (int i = 0; i < connections; i++) {
         total += readers[i].received;
         least = readers[i].received < least ? readers[i].received : least;
+        if (fed > 0 && !readers[i].has_ended) /* what it still waits for is this late already */
+            count(&delays, ended_at - since - (double)readers[i].received / fed);
     }
     printf("{\"bytes\": %lld, \"least_bytes\": %lld, \"seconds\": %.6f, \"p50_ms\": %.4f,"
            " \"p99_ms\": %.4f, \"ended_at\": %.6f}\n",

@@ -167,8 +167,8 @@ def parts_of(response):
         response["Content-Type"],
     )[1].encode()
     assert response.content.startswith(b"--" + boundary + b"\r\n")
-    assert response.content.endswith(b"\r\n--" + boundary + b"--\r\n")
-    inner = response.content.removesuffix(b"\r\n--" + boundary + b"--\r\n")
+    assert response.content.endswith(b"\r\n--" + boundary + b"--")
+    inner = response.content.removesuffix(b"\r\n--" + boundary + b"--")
     parts = []
     for part in (b"\r\n" + inner).split(b"\r\n--" + boundary + b"\r\n")[1:]:
         head, _, content = part.partition(b"\r\n\r\n")

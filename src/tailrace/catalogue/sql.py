@@ -4,6 +4,7 @@ sql         this module: the contract, and how a catalogue is opened
 reading     the questions          writing   the changes: one transaction each
 tables      what is kept           schema    its version, and `migrations`
 database    the threads            dialects  what differs between databases
+remembered  the hot look-up        commits   whether anybody has changed anything
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tailrace.catalogue.records import (
     LinkRecord,
     UploadRecord,
 )
+from tailrace.catalogue.remembered import Remembered
 
 
 async def open_catalogue(url: str, *, durability: Durability) -> Catalogue:
@@ -38,6 +40,7 @@ async def open_catalogue(url: str, *, durability: Durability) -> Catalogue:
     database = Database(engine)
     try:
         await database.call(schema.prepare, engine)
+        await database.watch_commits()
     except BaseException:
         await database.close()
         raise
@@ -49,6 +52,7 @@ class SqlCatalogue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._links = Remembered(database.version, self._read_link)
 
     async def add_file(
         self,
@@ -73,7 +77,7 @@ class SqlCatalogue:
         await self._database.write(writing.add_link, link)
 
     async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
-        return await self._database.read(reading.find_link, token_hash)
+        return await self._links.find(token_hash)
 
     async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None:
         return await self._database.read(reading.find_upload, key_hash)
@@ -120,6 +124,9 @@ class SqlCatalogue:
 
     async def close(self) -> None:
         await self._database.close()
+
+    async def _read_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        return await self._database.read(reading.find_link, token_hash)
 
 
 _: type[Catalogue] = SqlCatalogue

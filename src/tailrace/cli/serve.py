@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import resource
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -21,11 +20,12 @@ from typing import TextIO
 from tailrace import __version__
 from tailrace.asgi.app import Tailrace
 from tailrace.cli.discovery import find_producers, shipped_producers
+from tailrace.cli.lines import WorkersEnd
 from tailrace.cli.listening import address_of, is_loopback, listener
 from tailrace.cli.outcomes import DONE, FAILED
-from tailrace.cli.serving import serve
+from tailrace.cli.serving import serve, serve_over
 from tailrace.cli.terminal import complain
-from tailrace.cli.workers import CANNOT_START, Line, supervise
+from tailrace.cli.workers import CANNOT_START, supervise
 from tailrace.errors import ConfigurationError, TailraceError
 from tailrace.settings import Settings
 
@@ -114,22 +114,18 @@ def _run(arguments: argparse.Namespace) -> int:
                 serve(tailrace, arguments.host, listening, announce)
                 return DONE
 
-            def work(line: Line) -> int:
+            def work(line: WorkersEnd) -> int:
                 lock.close()  # or a service that lost its parent would hold off the next
                 share = _share(tailrace.settings, arguments.workers)
-                return _work(
-                    Tailrace(arguments.dir, **given, **share), arguments, listening, line
-                )
+                return _work(Tailrace(arguments.dir, **given, **share), arguments, line)
 
-            return supervise(arguments.workers, work, announce)
+            return supervise(arguments.workers, work, listening, announce)
 
 
-def _work(
-    tailrace: Tailrace, arguments: argparse.Namespace, listening: socket.socket, line: Line
-) -> int:
+def _work(tailrace: Tailrace, arguments: argparse.Namespace, line: WorkersEnd) -> int:
     try:
         _offer_producers(tailrace, arguments.producers)
-        serve(tailrace, arguments.host, listening, line.tell_ready, line)
+        serve_over(line, tailrace, arguments.host)
     except ConfigurationError as exc:
         complain(str(exc))
         return CANNOT_START

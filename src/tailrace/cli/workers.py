@@ -1,4 +1,4 @@
-"""Several processes that serve from one listener, and the one that looks after them.
+"""Several processes that serve, and the one that looks after them.
 
     first worker ──ready──► the others ──all ready──► announced
                              ▲       │
@@ -6,19 +6,18 @@
     SIGTERM, SIGINT ──► all are told to stop ──► the last has ended
 
 The first worker starts alone, so that what a service does once is done when the others come.
-Each has a socket to its parent, which nobody else holds:
 
-    worker ──► parent   READY
-    parent ──► worker   STOP, HURRY, or the end of the stream: the parent is gone
+The parent accepts, and gives each connection to the worker that has the fewest. Were each
+worker to accept for itself, whoever wakes first would take a burst whole: of eight downloads
+two workers were seen to take eight and none, and a download stays where it is to its end.
 
 Workers are forked, which costs milliseconds and shares what was imported. A fork takes no
-threads along and must not share connections, so the parent has neither: it only waits.
+threads along and must not share connections of its own, so the parent has neither.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import logging
 import os
 import select
@@ -30,6 +29,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tailrace.cli.lines import Order, ParentsEnd, WorkersEnd
 from tailrace.cli.outcomes import DONE, FAILED
 
 _log = logging.getLogger("tailrace.workers")
@@ -40,59 +40,31 @@ CANNOT_START = 78
 # A worker that dies as soon as it has started must not keep a core busy.
 _SECONDS_BETWEEN_STARTS = 1.0
 
+# When nobody can be given a connection, or none can be accepted, though one waits.
+_SECONDS_TO_ACCEPT_AGAIN = 0.05
+
+# Some milliseconds' worth, before signals and reports are heard again.
+_ACCEPTED_AT_ONCE = 64
+
 _HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
-_READY = b"r"
+Work = Callable[[WorkersEnd], int]
+"""Serves what comes over a line until ordered to stop, and returns the exit status."""
 
 
-class Order(enum.Enum):
-    """What a parent tells its workers."""
-
-    STOP = b"s"
-    """Take nobody new, and let what is under way end within its grace."""
-    HURRY = b"h"
-    """Do not wait for it."""
-
-
-class Line:
-    """A worker's end of the socket to its parent."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-        self._end.setblocking(False)
-        self.is_cut = False
-        """Whether the parent is gone; there is nothing more to read then."""
-
-    def fileno(self) -> int:
-        return self._end.fileno()
-
-    def tell_ready(self) -> None:
-        with contextlib.suppress(OSError):  # no parent is left to care
-            self._end.send(_READY)
-
-    def orders(self) -> list[Order]:
-        """Return what has come since the last time, at once. A lost parent means to stop."""
-        try:
-            octets = self._end.recv(64)
-        except BlockingIOError:
-            return []
-        except OSError:
-            octets = b""
-        self.is_cut = not octets
-        return [Order.STOP] if self.is_cut else [Order(bytes((octet,))) for octet in octets]
-
-
-def supervise(count: int, work: Callable[[Line], int], announce: Callable[[], None]) -> int:
+def supervise(
+    count: int, work: Work, listening: socket.socket, announce: Callable[[], None]
+) -> int:
     """Keep so many processes at work until told to stop, and return the exit status.
 
-    `work` is called in each of them, and returns its exit status; it is to heed the orders
-    that come over the line. `announce` is called in this process, once all are ready.
+    `work` is called in each of them, `announce` in this one, once all are ready.
 
     Raises:
         KeyboardInterrupt: it was SIGINT that told; all have ended.
     """
+    listening.setblocking(False)
     with _heeded_signals() as heard:
-        supervisor = _Supervisor(count, work, announce, heard)
+        supervisor = _Supervisor(count, work, listening, announce, heard)
         supervisor.run()
     if supervisor.was_interrupted:
         raise KeyboardInterrupt
@@ -116,19 +88,19 @@ def _heeded_signals() -> Iterator[socket.socket]:
             signal.set_wakeup_fd(wakeup_before)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Worker:
     pid: int
-    line: socket.socket
+    line: ParentsEnd
     started_at: float
-    is_ready: bool = False
 
 
 class _Supervisor:
     def __init__(
         self,
         count: int,
-        work: Callable[[Line], int],
+        work: Work,
+        listening: socket.socket,
         announce: Callable[[], None],
         heard: socket.socket,
     ) -> None:
@@ -136,10 +108,13 @@ class _Supervisor:
         self.was_interrupted = False
         self._count = count
         self._work = work
+        self._listening = listening
         self._announce = announce
         self._heard = heard
         self._workers: list[_Worker] = []
         self._next_start_at = 0.0
+        self._accepts_at = 0.0
+        self._unplaced: socket.socket | None = None
         self._was_announced = False
         self._is_stopping = False
 
@@ -150,6 +125,22 @@ class _Supervisor:
             self._heed_signals()
             self._hear_workers()
             self._reap()
+            if self._accepts():
+                self._accept()
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        readable: list[socket.socket | ParentsEnd] = [self._heard]
+        readable += [worker.line for worker in self._workers]
+        due_at = [self._next_start_at] if self._is_one_due() else []
+        if self._accepts():
+            readable.append(self._listening)
+        elif self._was_announced and not self._is_stopping:
+            due_at.append(self._accepts_at)
+        pause = max(min(due_at) - now, 0) if due_at else None
+        select.select(readable, [], [], pause)
+
+    # --- workers ---------------------------------------------------------------------------
 
     def _start_missing(self) -> None:
         while self._is_one_due() and time.monotonic() >= self._next_start_at:
@@ -158,33 +149,12 @@ class _Supervisor:
     def _is_one_due(self) -> bool:
         if self._is_stopping or len(self._workers) >= self._count:
             return False
-        return self._was_announced or not self._workers or self._workers[0].is_ready
-
-    def _wait(self) -> None:
-        pause = self._next_start_at - time.monotonic() if self._is_one_due() else None
-        readable = [self._heard, *(worker.line for worker in self._workers)]
-        select.select(readable, [], [], pause if pause is None else max(pause, 0))
-
-    def _heed_signals(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            for number in self._heard.recv(1024):
-                if number == signal.SIGINT:
-                    self._order(Order.HURRY if self._is_stopping else Order.STOP)
-                    self.was_interrupted = True
-                elif number == signal.SIGTERM:
-                    self._order(Order.STOP)
-
-    def _order(self, order: Order) -> None:
-        self._is_stopping = True
-        for worker in self._workers:
-            with contextlib.suppress(OSError):  # it has just ended
-                worker.line.send(order.value)
+        return self._was_announced or not self._workers or self._workers[0].line.is_ready
 
     def _hear_workers(self) -> None:
         for worker in self._workers:
-            with contextlib.suppress(OSError):
-                worker.is_ready = worker.is_ready or worker.line.recv(64) == _READY
-        are_all_ready = sum(worker.is_ready for worker in self._workers) == self._count
+            worker.line.hear()
+        are_all_ready = sum(worker.line.is_ready for worker in self._workers) == self._count
         if are_all_ready and not self._was_announced and not self._is_stopping:
             self._was_announced = True
             self._announce()
@@ -199,37 +169,87 @@ class _Supervisor:
                     self._replace(worker, os.waitstatus_to_exitcode(status))
 
     def _replace(self, worker: _Worker, exit_code: int) -> None:
+        ending = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
         if exit_code == CANNOT_START:  # it has said why
             self.status = FAILED
-            self._order(Order.STOP)
-            return
-        ending = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
-        if not self._was_announced:
+            self._stop(Order.STOP)
+        elif not self._was_announced:
             _log.error("worker %d ended before it was ready: %s", worker.pid, ending)
             self.status = FAILED
-            self._order(Order.STOP)
-            return
-        _log.warning("worker %d has ended (%s); another takes its place", worker.pid, ending)
-        self._next_start_at = max(
-            self._next_start_at, worker.started_at + _SECONDS_BETWEEN_STARTS
-        )
+            self._stop(Order.STOP)
+        else:
+            _log.warning("worker %d has ended (%s); another comes", worker.pid, ending)
+            earliest = worker.started_at + _SECONDS_BETWEEN_STARTS
+            self._next_start_at = max(self._next_start_at, earliest)
 
     def _forked(self) -> _Worker:
         ours, theirs = socket.socketpair()
-        ours.setblocking(False)
         # A signal for the child must not be heard by the parent, through what both hold yet.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
         pid = os.fork()
         if pid == 0:
-            for end in (ours, self._heard, *(worker.line for worker in self._workers)):
+            for end in (ours, self._heard, self._listening):
                 end.close()
-            _become_worker(self._work, Line(theirs))
+            for worker in self._workers:
+                worker.line.close()
+            _become_worker(self._work, theirs)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        return _Worker(pid, ours, time.monotonic())
+        return _Worker(pid, ParentsEnd(ours), time.monotonic())
+
+    # --- to stop ---------------------------------------------------------------------------
+
+    def _heed_signals(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            for number in self._heard.recv(1024):
+                if number == signal.SIGINT:
+                    self.was_interrupted = True
+                    self._stop(Order.HURRY if self._is_stopping else Order.STOP)
+                elif number == signal.SIGTERM:
+                    self._stop(Order.STOP)
+
+    def _stop(self, order: Order) -> None:
+        self._is_stopping = True
+        self._listening.close()
+        if self._unplaced is not None:
+            self._unplaced.close()
+        for worker in self._workers:
+            worker.line.order(order)
+
+    # --- connections -----------------------------------------------------------------------
+
+    def _accepts(self) -> bool:
+        is_open = self._was_announced and not self._is_stopping
+        return is_open and time.monotonic() >= self._accepts_at
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                connection = self._unplaced or self._listening.accept()[0]
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as exc:
+                _log.warning("connections cannot be accepted: %s", exc.strerror)
+                self._accepts_at = time.monotonic() + 20 * _SECONDS_TO_ACCEPT_AGAIN
+                return
+            if not self._place(connection):
+                self._unplaced = connection
+                self._accepts_at = time.monotonic() + _SECONDS_TO_ACCEPT_AGAIN
+                return
+            self._unplaced = None
+            connection.close()
+
+    def _place(self, connection: socket.socket) -> bool:
+        """Give a connection to the worker that has the fewest; tell if anybody has taken it."""
+        ready = [worker.line for worker in self._workers if worker.line.is_ready]
+        return any(line.give(connection) for line in sorted(ready, key=_load_of))
 
 
-def _become_worker(work: Callable[[Line], int], line: Line) -> None:
+def _load_of(line: ParentsEnd) -> int:
+    return line.load
+
+
+def _become_worker(work: Work, end: socket.socket) -> None:
     """Do the work, and end this process with its status. Never returns."""
     status = FAILED
     try:
@@ -239,7 +259,7 @@ def _become_worker(work: Callable[[Line], int], line: Line) -> None:
         # A terminal sends it to all of us; the parent says what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
-        status = work(line)
+        status = work(WorkersEnd(end))
     except BaseException:
         traceback.print_exc()
     finally:

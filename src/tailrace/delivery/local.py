@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 
+from tailrace import cached
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.blobs.directory import content
 from tailrace.blobs.directory.threads import SharedFile, take
@@ -56,9 +58,9 @@ class LocalFile:
 
     async def read(self, span: Span) -> bytes:
         if span.length <= _SMALL_READ:
-            cached = content.read_cached(self._file.fileno(), span)
-            if cached is not None:
-                return cached
+            found = cached.read(self._file.fileno(), span.start, span.stop)
+            if found is not None:
+                return found
         # Whoever leaves does not wait for the read. The file stays open until it has ended.
         job = _threads.submit(_read, self._file.borrow(), span)
         job.add_done_callback(lambda _: self._file.give_back())
@@ -82,12 +84,25 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
         RuntimeError: there is none, as Starlette's `FileResponse` has it.
         OSError: it cannot be opened.
     """
-    opened = await take(_threads.submit(_open, path), io.FileIO.close)
+    opened = _open_at_once(path)
+    if opened is None:
+        opened = await take(_threads.submit(_open, path), io.FileIO.close)
     file = SharedFile(opened)
     try:
         yield LocalFile(file, await _look(opened.fileno()))
     finally:
         _close(file)
+
+
+def read_small_file(path: str | os.PathLike[str]) -> tuple[os.stat_result, bytes] | None:
+    """Return what a regular file is at this moment, and all its bytes, without waiting.
+
+    None where these are many, or where a thread has to do it, or to say why it cannot; and
+    where it was changed in this very tick.
+    """
+    # Looked at first, here as below: merely to open a FIFO or a device may do something to it.
+    small = cached.read_regular(path, _SMALL_READ) if cached.is_regular(path) else None
+    return small if small is not None and _is_settled(small[0], time.time_ns()) else None
 
 
 def representation_of(found: os.stat_result, media_type: str, now: float) -> Representation:
@@ -97,12 +112,21 @@ def representation_of(found: os.stat_result, media_type: str, now: float) -> Rep
     # A date must not lie in the future (RFC 9110 §8.8.2.1), and no datetime before the year
     # 1; file systems know both.
     modified_at = min(max(found.st_mtime_ns // 10**9, 0), int(now))
+    # Until the second that it names is over, it may come to name another state as well.
+    has_weak_date = not is_settled or now < modified_at + 1
+    return _representation(media_type, opaque, modified_at, is_settled, has_weak_date)
+
+
+@lru_cache(maxsize=512)
+def _representation(
+    media_type: str, opaque: str, modified_at: int, is_settled: bool, has_weak_date: bool
+) -> Representation:
     return Representation(
         media_type=media_type,
         validators=Validators(
             EntityTag(opaque, weak=not is_settled), datetime.fromtimestamp(modified_at, UTC)
         ),
-        has_weak_date=not is_settled or now < modified_at + 1,  # the second it names goes on
+        has_weak_date=has_weak_date,
     )
 
 
@@ -124,9 +148,12 @@ def _is_settled(found: os.stat_result, now_ns: int) -> bool:
     return now_ns - changed_ns >= tick_ns
 
 
+def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
+    return cached.open_regular(path, 0) if cached.is_regular(path) else None
+
+
 def _open(path: str | os.PathLike[str]) -> io.FileIO:
     try:
-        # Looked at first, for merely to open a FIFO or a device may do something to it.
         _require_regular(os.stat(path), path)
         file = io.FileIO(path, opener=_open_without_waiting)
     except (OSError, ValueError) as exc:  # ValueError: a name with NUL in it

@@ -50,9 +50,10 @@ tell of everything everywhere (of bytes spliced into a file not before Linux 6.6
 on some file systems of user space), `poll_seconds` apart where it does not, and faster as
 long as it finds what nobody told.
 
-Blocking calls run in threads of the store's own. Three that do not wait for the disk are made
-on the loop: `fstat` of an open descriptor, small reads that the page cache can answer, and the
-close of a file that still has a name. A store belongs to one event loop.
+Blocking calls run in threads of the store's own. Four that do not wait for the disk are made
+on the loop: the opening of a file whose names are all in memory, `fstat` of an open
+descriptor, small reads that the page cache can answer, and the close of a file that still has
+a name. A store belongs to one event loop.
 
 The modules: `store` and what it hands out, `writer` and `reader`; under them, blocking,
 `inode` (one file), `content` (its bytes) and `shards` (names); `threads` and `faults` between;

@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import Future
 from functools import partial
 
+from tailrace import cached
 from tailrace.blobs.contract import BlobKey, BlobState, BlobStatus
 from tailrace.blobs.directory import content, inode
 from tailrace.blobs.directory.faults import translated
@@ -43,9 +44,9 @@ class DirectoryReader:
     async def read(self, span: Span) -> bytes:
         self._refresh(self._file.fileno())
         if span.length <= _SMALL_READ:
-            cached = content.read_cached(self._file.fileno(), span)
-            if cached is not None:
-                return cached
+            found = cached.read(self._file.fileno(), span.start, span.stop)
+            if found is not None:
+                return found
         found = await asyncio.wrap_future(self._begin_read(span))
         if len(found) < span.length:
             raise StorageUnavailable(

@@ -63,8 +63,11 @@ class DirectoryBlobs:
     @contextlib.asynccontextmanager
     async def open(self, key: BlobKey) -> AsyncIterator[DirectoryReader]:
         path = self._shards.path(key)
-        job = self._threads.begin(key, partial(inode.open_to_read, path))
-        file = SharedFile(await take(job, io.FileIO.close))
+        opened = inode.open_at_once(path)
+        if opened is None:
+            job = self._threads.begin(key, partial(inode.open_to_read, path))
+            opened = await take(job, io.FileIO.close)
+        file = SharedFile(opened)
         try:
             with translated(key):
                 status = inode.status(file.fileno())
