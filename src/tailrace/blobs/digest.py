@@ -40,6 +40,11 @@ class RunningDigest:
             await asyncio.to_thread(self._update_all, chunks)
         self.covered += length
 
+    def extend(self, chunk: memoryview) -> None:
+        """Take in what comes next. Blocks; not to be called at once by two threads."""
+        self._hash.update(chunk)
+        self.covered += len(chunk)
+
     async def complete(self, reader: BlobReader) -> bytes:
         """Return the digest of all that the blob now has."""
         while self.covered < (length := reader.status.length):

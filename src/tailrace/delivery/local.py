@@ -97,12 +97,14 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
 def read_small_file(path: str | os.PathLike[str]) -> tuple[os.stat_result, bytes] | None:
     """Return what a regular file is at this moment, and all its bytes, without waiting.
 
-    None where these are many, or where a thread has to do it, or to say why it cannot; and
-    where it was changed in this very tick.
+    None where these are many, where a thread has to do it or to say why it cannot, and where
+    the file was changed in this very tick.
     """
     # Looked at first, here as below: merely to open a FIFO or a device may do something to it.
     small = cached.read_regular(path, _SMALL_READ) if cached.is_regular(path) else None
-    return small if small is not None and _is_settled(small[0], time.time_ns()) else None
+    if small is not None and _settles_soon(small[0]):
+        return None
+    return small
 
 
 def representation_of(found: os.stat_result, media_type: str, now: float) -> Representation:
@@ -112,31 +114,38 @@ def representation_of(found: os.stat_result, media_type: str, now: float) -> Rep
     # A date must not lie in the future (RFC 9110 §8.8.2.1), and no datetime before the year
     # 1; file systems know both.
     modified_at = min(max(found.st_mtime_ns // 10**9, 0), int(now))
-    # Until the second that it names is over, it may come to name another state as well.
-    has_weak_date = not is_settled or now < modified_at + 1
-    return _representation(media_type, opaque, modified_at, is_settled, has_weak_date)
+    entity_tag = EntityTag(opaque, weak=not is_settled)
+    is_second_over = now >= modified_at + 1  # a change may still come in the one it names
+    return _representation(media_type, entity_tag, modified_at, is_settled and is_second_over)
 
 
 @lru_cache(maxsize=512)
 def _representation(
-    media_type: str, opaque: str, modified_at: int, is_settled: bool, has_weak_date: bool
+    media_type: str, entity_tag: EntityTag, modified_at: int, is_date_strong: bool
 ) -> Representation:
     return Representation(
         media_type=media_type,
-        validators=Validators(
-            EntityTag(opaque, weak=not is_settled), datetime.fromtimestamp(modified_at, UTC)
-        ),
-        has_weak_date=has_weak_date,
+        validators=Validators(entity_tag, datetime.fromtimestamp(modified_at, UTC)),
+        has_weak_date=not is_date_strong,
     )
+
+
+def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
+    return cached.open_regular(path, 0) if cached.is_regular(path) else None
 
 
 async def _look(descriptor: int) -> os.stat_result:
     found = os.fstat(descriptor)
-    now_ns = time.time_ns()
-    if not _is_settled(found, now_ns) and _is_settled(found, now_ns + _TICK_NS):
+    if _settles_soon(found):
         await asyncio.sleep(_TICK_SECONDS)
         found = os.fstat(descriptor)
     return found
+
+
+def _settles_soon(found: os.stat_result) -> bool:
+    """Tell whether to wait for a tick is all that it takes."""
+    now_ns = time.time_ns()
+    return not _is_settled(found, now_ns) and _is_settled(found, now_ns + _TICK_NS)
 
 
 def _is_settled(found: os.stat_result, now_ns: int) -> bool:
@@ -146,10 +155,6 @@ def _is_settled(found: os.stat_result, now_ns: int) -> bool:
         changed_ns = max(changed_ns, found.st_mtime_ns)
     tick_ns = _TICK_NS if changed_ns % 10**9 else _COARSEST_TICK_NS
     return now_ns - changed_ns >= tick_ns
-
-
-def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
-    return cached.open_regular(path, 0) if cached.is_regular(path) else None
 
 
 def _open(path: str | os.PathLike[str]) -> io.FileIO:

@@ -74,7 +74,8 @@ class GrowingFile:
     _now: Callable[[], datetime]
     _limit: int
     _writers: Writers
-    _digest: RunningDigest = field(default_factory=RunningDigest)
+    _digest: RunningDigest | None
+    """Of what was appended here; None where no digest is kept."""
 
     @property
     def length(self) -> int:
@@ -109,12 +110,13 @@ class GrowingFile:
         return await self._writer.sync()
 
     async def digest(self, algorithm: Algorithm) -> bytes:
-        """Return the digest of all that there is; other than SHA-256, by reading it again.
+        """Return the digest of all that there is; one that is not kept, by reading it again.
 
         Raises:
             BlobAbandoned: the file was deleted meanwhile.
         """
-        running = self._digest if algorithm == "sha-256" else RunningDigest(algorithm)
+        running = self._digest if algorithm == "sha-256" else None
+        running = running or RunningDigest(algorithm)
         try:
             async with self._store.open(self.record.blob) as reader:
                 return await running.complete(reader)
@@ -134,7 +136,7 @@ class GrowingFile:
         return await settled(self._seal())
 
     async def _seal(self) -> FileRecord:
-        sha256 = await self.digest("sha-256")
+        sha256 = await self.digest("sha-256") if self._digest is not None else None
         await self._writer.seal()
         self.record = await self._catalogue.seal_file(
             self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
@@ -275,6 +277,7 @@ class Files:
             self.now,
             self.settings.file_limit,
             self.writers,
+            None if self.settings.digest is None else RunningDigest(),
         )
 
 
