@@ -68,6 +68,7 @@ DOORS = {
     "tailrace.protocol.uploads": {
         "Append",
         "Appended",
+        "Begun",
         "Cancel",
         "Cancelled",
         "Command",

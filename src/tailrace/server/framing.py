@@ -116,6 +116,18 @@ def response_head(
     )
 
 
+def interim_head(status: int, fields: FieldLines) -> bytes:
+    """Write an interim response, which is a head alone (RFC 9110 §15.2).
+
+    Raises:
+        RuntimeError: as `response_head`, or it is no interim status.
+    """
+    if not 101 < status < 200:  # 100 is sent when content is asked for, 101 ends HTTP
+        raise RuntimeError(f"{status} is not the status of an interim response.")
+    head = response_head(status, fields, method="GET", http_version="1.1", keep_alive=True)
+    return head.octets
+
+
 def _framing(
     status: int, method: str, http_version: str, content_length: int | None
 ) -> Framing:
