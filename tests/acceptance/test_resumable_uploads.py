@@ -123,7 +123,8 @@ def test_a_whole_file_that_is_cut_goes_on_where_its_client_was_told_early(
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as cut:
         cut.sendall(
             f"POST /uploads HTTP/1.1\r\nHost: {parts.netloc}\r\nUpload-Complete: ?1\r\n"
-            f"Upload-Draft-Interop-Version: 10\r\nContent-Length: {len(CONTENT)}\r\n\r\n".encode()
+            "Upload-Draft-Interop-Version: 10\r\n"
+            f"Content-Length: {len(CONTENT)}\r\n\r\n".encode()
             + CONTENT[:1000]
         )
         head = b""
