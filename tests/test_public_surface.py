@@ -30,6 +30,8 @@ DOORS = {
         "BlobStatus",
         "BlobStore",
         "BlobWriter",
+        "Landing",
+        "LocalBlobWriter",
     },
     "tailrace.catalogue": {
         "Catalogue",

@@ -93,7 +93,8 @@ async def running(
     """
     directory = await asyncio.to_thread(_data_directory, settings.data)
     async with AsyncExitStack() as stack:
-        store = DirectoryBlobs(directory / "blobs")
+        syncs = settings.durability == "power"
+        store = DirectoryBlobs(directory / "blobs", syncs=syncs)
         stack.push_async_callback(store.close)
         catalogue = await open_catalogue(settings.catalogue_url, durability=settings.durability)
         stack.push_async_callback(catalogue.close)

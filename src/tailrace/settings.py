@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     durability: Literal["power", "crash"] = "power"
     """What acknowledged bytes survive: a power cut, or only a crash of the service."""
 
+    digest: Literal["sha-256"] | None = "sha-256"
+    """What is computed of each file while it arrives, and told with it. It costs as much as all
+    the rest of an upload; with None only a digest that the sender gives is, to verify it."""
+
     keep_files: timedelta | None = Field(timedelta(hours=24), gt=timedelta(0), le=_CENTURY)
     """How long a file and its links live once it is whole; None is for ever."""
 

@@ -199,6 +199,17 @@ async def test_digests_are_of_all_there_is(any_room):
     await file.seal()
 
 
+async def test_where_no_digest_is_kept_each_is_computed_when_it_is_asked_for(
+    any_room, make_settings
+):
+    any_room.settings = make_settings(digest=None)
+    file = await begin(any_room)
+    await file.fill(source(b"abc"))
+    assert await file.digest("sha-256") == hashlib.sha256(b"abc").digest()
+    assert (await file.seal()).sha256 is None
+    await any_room.check()
+
+
 @pytest.mark.parametrize("bytes_go_first", [False, True])
 async def test_a_file_that_was_deleted_meanwhile_is_not_sealed(any_room, bytes_go_first):
     file = await begin(any_room)

@@ -259,6 +259,15 @@ async def test_what_is_not_as_its_digests_say_is_not_kept(any_room, algorithms):
     await any_room.check()
 
 
+async def test_where_no_digest_is_kept_what_a_sender_gives_is_verified(room, make_settings):
+    room.settings = make_settings(digest=None)
+    upload = await room.uploads.create(creation(digests=RIGHT), content(WHOLE))
+    assert (upload.file.state, upload.file.sha256) == (FileState.SEALED, None)
+    with pytest.raises(DigestMismatch):
+        await room.uploads.create(creation(digests=WRONG), content(WHOLE))
+    await room.check()
+
+
 async def test_digests_are_kept_in_the_words_of_rfc_9530(room):
     begun = await room.uploads.create(beginning(digests=RIGHT), content())
     found, _ = await room.catalogue.find_upload(hashlib.sha256(begun.key.encode()).digest())

@@ -16,7 +16,13 @@ from tailrace.asgi.answering import (
     text_response,
 )
 from tailrace.asgi.representing import Addresses
-from tailrace.asgi.requests import address_of, content, fields_of, media_type_of
+from tailrace.asgi.requests import (
+    address_of,
+    content,
+    content_to_keep,
+    fields_of,
+    media_type_of,
+)
 from tailrace.errors import LengthExceeded, MalformedContent, TailraceError
 from tailrace.intake import forms
 from tailrace.intake.settling import settled
@@ -137,14 +143,14 @@ class _Exchange:
     async def respond(self, head: RequestHead, key: str) -> Response:
         match self._dialect.parse(head):
             case Create() as command:
-                async with aclosing(content(self._request.receive)) as chunks:
-                    begun = await self._uploads.create(command, chunks, self._teller(command))
+                async with content_to_keep(self._request) as source:
+                    begun = await self._uploads.create(command, source, self._teller(command))
                 return await self._created(begun)
             case Concatenate() as command:
                 return await self._created(await self._uploads.concatenate(command))
             case Append() as command:
-                async with aclosing(content(self._request.receive)) as chunks:
-                    upload = await self._uploads.append(key, command, chunks)
+                async with content_to_keep(self._request) as source:
+                    upload = await self._uploads.append(key, command, source)
                 return await self._describe(Appended(upload.progress), upload)
             case RetrieveOffset(ends_at_length):
                 upload = await self._uploads.get(key, ends_at_length=ends_at_length)

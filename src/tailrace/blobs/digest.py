@@ -44,6 +44,11 @@ class RunningDigest:
         self.covered += length
         self.is_torn = False
 
+    def extend(self, chunk: memoryview) -> None:
+        """Take in what comes next. Blocks; not to be called at once by two threads."""
+        self._hash.update(chunk)
+        self.covered += len(chunk)
+
     async def complete(self, reader: BlobReader) -> bytes:
         """Return the digest of all that the blob now has."""
         while self.covered < (length := reader.status.length):

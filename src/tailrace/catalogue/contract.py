@@ -68,7 +68,7 @@ class Catalogue(Protocol):
         """
 
     async def seal_file(
-        self, file_id: FileId, *, length: int, sha256: bytes, sealed_at: datetime
+        self, file_id: FileId, *, length: int, sha256: bytes | None, sealed_at: datetime
     ) -> FileRecord:
         """Turn a growing file into a sealed one and return it.
 

@@ -72,8 +72,10 @@ class FileResponse(Response):
       to the others (§15.5.17). A 412 or 416 is problem details.
     - The entity tag tells inode, length and times. Copies of a file on several machines
       have different ones: give your own in `headers`, and conditions are about that. While
-      the last change is less than two seconds ago there is no strong validator (§8.8.1):
-      the tag is weak, and the date does for no If-Range.
+      the file may change again without a new time there is no strong validator (§8.8.1):
+      within one tick of the kernel's clock, a few milliseconds, we wait for the next; for 2 s
+      where the file system counts whole seconds the tag is weak. The date does for no
+      If-Range within the second that it names.
     - Nothing is sent before the file is open, and what is said of it is what it is then;
       `stat_result` only fills `headers` for who looks at them before. If it turns out
       shorter than was promised, the connection is cut.

@@ -79,7 +79,8 @@ class GrowingFile:
     _limit: int
     _writers: Writers
     _digests: WaitingDigests
-    _digest: RunningDigest
+    _digest: RunningDigest | None
+    """Of what was appended; None where no digest is kept."""
 
     @property
     def length(self) -> int:
@@ -111,7 +112,8 @@ class GrowingFile:
         if self.length + length > self._length_limit:
             raise LengthExceeded(self._length_limit, self.length + length)
         await self._writer.append_from(self.length, reader, Span(0, length))
-        await self.digest("sha-256")  # now, while the bytes are warm, and not at the end
+        if self._digest is not None:
+            await self.digest("sha-256")  # now, while the bytes are warm, and not at the end
         return self.length
 
     @property
@@ -142,12 +144,13 @@ class GrowingFile:
         return await self._writer.sync()
 
     async def digest(self, algorithm: Algorithm) -> bytes:
-        """Return the digest of all that there is; other than SHA-256, by reading it again.
+        """Return the digest of all that there is; one that is not kept, by reading it again.
 
         Raises:
             BlobAbandoned: the file was deleted meanwhile.
         """
-        running = self._digest if algorithm == "sha-256" else RunningDigest(algorithm)
+        running = self._digest if algorithm == "sha-256" else None
+        running = running or RunningDigest(algorithm)
         try:
             async with self._store.open(self.record.blob) as reader:
                 return await running.complete(reader)
@@ -167,7 +170,7 @@ class GrowingFile:
         return await settled(self._seal())
 
     async def _seal(self) -> FileRecord:
-        sha256 = await self.digest("sha-256")
+        sha256 = await self.digest("sha-256") if self._digest is not None else None
         await self._writer.seal()
         self.record = await self._catalogue.seal_file(
             self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
@@ -204,7 +207,7 @@ class GrowingFile:
         await settled(self._release())
 
     async def _release(self) -> None:
-        if self.record.state is FileState.GROWING:
+        if self.record.state is FileState.GROWING and self._digest is not None:
             self._digests.keep(self.record.blob, self._digest, self.length)
             self._digest = RunningDigest()  # it is now for whoever goes on
         try:
@@ -313,7 +316,7 @@ class Files:
             self.settings.file_limit,
             self.writers,
             self.digests,
-            self.digests.take(record.blob),
+            None if self.settings.digest is None else self.digests.take(record.blob),
         )
 
 

@@ -43,6 +43,7 @@ from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from tailrace.server import cache, files, framing
 from tailrace.server.framing import Framing, ResponseHead
+from tailrace.server.receiving import Content, Inlet
 from tailrace.server.sending import LEFT, Outlet
 from tailrace.server.transfer import Disconnected
 from tailrace.spans import Span
@@ -58,6 +59,7 @@ _INTERIM = "tailrace.response.interim"
 _ZERO_COPY_SEND = "http.response.zerocopysend"
 _PATH_SEND = "http.response.pathsend"
 _TRAILERS = "http.response.trailers"
+_LAND = "tailrace.request.land"
 
 # Up to this length a file is read and leaves with the head in one call.
 _SMALL_BYTES = 64 * 1024
@@ -75,6 +77,7 @@ class Exchange:
         "_cycle",
         "_flushing",
         "_head",
+        "_inlet",
         "_is_busy",
         "_is_content_complete",
         "_left",
@@ -83,10 +86,15 @@ class Exchange:
     )
 
     def __init__(
-        self, app: ASGI3Application, cycle: RequestResponseCycle, outlet: Outlet
+        self,
+        app: ASGI3Application,
+        cycle: RequestResponseCycle,
+        inlet: Inlet,
+        outlet: Outlet,
     ) -> None:
         self._app = app
         self._cycle = cycle
+        self._inlet = inlet
         self._outlet = outlet
         self._head: ResponseHead | None = None
         self._flushing: asyncio.Handle | None = None
@@ -104,6 +112,10 @@ class Exchange:
             scope["extensions"] = extensions = _offered(self._outlet, scope["http_version"])
             if scope["http_version"] != "1.0" and scope["method"] not in ("GET", "HEAD"):
                 extensions[_INTERIM] = {"send": self.send_interim}
+            if self._inlet.takes(scope):
+                content = Content(self._cycle, self._inlet)
+                receive = content.receive
+                extensions[_LAND] = {"land": content.land, "receive": receive}
         try:
             return await self._app(scope, receive, self.send)
         except Disconnected:  # told by us, so not an error to be logged (ASGI 2.4)
