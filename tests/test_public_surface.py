@@ -71,6 +71,7 @@ DOORS = {
     "tailrace.protocol.uploads": {
         "Append",
         "Appended",
+        "Begun",
         "Cancel",
         "Cancelled",
         "Command",
