@@ -47,6 +47,7 @@ DOORS = {
     "tailrace.delivery": {
         "BlobResponse",
         "FileResponse",
+        "Proxy",
         "Representation",
         "UntilDisconnect",
         "deliver",
@@ -70,6 +71,7 @@ DOORS = {
     "tailrace.protocol.uploads": {
         "Append",
         "Appended",
+        "Begun",
         "Cancel",
         "Cancelled",
         "Command",

@@ -917,3 +917,45 @@ async def test_a_complete_file_ends_with_its_upload_only_where_that_is_asked_for
     assert await any_room.records() == []
     with pytest.raises(UploadEnded):
         await any_room.uploads.cancel(upload.key, ends_file=True)
+
+
+# --- told early -----------------------------------------------------------------------------
+
+
+async def test_what_is_told_before_its_content_can_be_continued_though_it_was_to_be_all(
+    any_room,
+):
+    told = []
+
+    async def tell(upload):
+        told.append(upload)
+        assert await any_room.length(upload.file.blob) == 0
+
+    with pytest.raises(ClientDisconnected):
+        await any_room.uploads.create(creation(content_length=8), cut(WHOLE[:3]), tell)
+    await any_room.check()
+    [begun] = told
+    assert (await any_room.uploads.get(begun.key)).progress.offset == 3
+    ended = await any_room.uploads.append(
+        begun.key, appending(3, is_complete=True), content(WHOLE[3:])
+    )
+    assert ended.progress.is_complete
+    await any_room.check()
+
+
+async def test_what_is_told_early_is_whole_when_its_content_is(any_room):
+    async def tell(_):
+        pass
+
+    upload = await any_room.uploads.create(creation(), content(WHOLE), tell)
+    assert (upload.progress.offset, upload.progress.is_complete) == (8, True)
+    await any_room.check()
+
+
+async def test_who_cannot_be_told_leaves_nothing_that_nobody_can_continue_for_long(any_room):
+    async def tell(_):
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await any_room.uploads.create(creation(), content(WHOLE), tell)
+    await any_room.check()

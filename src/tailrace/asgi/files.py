@@ -75,6 +75,8 @@ async def send(service: Service, request: Request) -> Response:
         representation_of(file, download=asks_for_download(request)),
         headers=SAFETY,
         at_once=partial(service.store.read_at_once, file.blob),
+        sealed_sha256=partial(service.files.sha256, file),
+        proxy=service.proxy,
     )
 
 

@@ -57,4 +57,6 @@ def _bytes(service: Service, request: Request, file: FileRecord) -> Response:
         representation_of(file, download=asks_for_download(request)),
         headers=SAFETY,
         at_once=partial(service.store.read_at_once, file.blob),
+        sealed_sha256=partial(service.files.sha256, file),
+        proxy=service.proxy,
     )

@@ -191,6 +191,9 @@ class MemoryReader:
     def fileno(self) -> int | None:
         return None
 
+    def path(self) -> str | None:
+        return None
+
     def close(self) -> None:
         self._is_open = False
 

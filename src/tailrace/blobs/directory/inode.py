@@ -107,7 +107,7 @@ def open_to_read(path: Path) -> io.FileIO:
     return _open(path, "r", os.O_RDONLY)
 
 
-def open_at_once(path: str) -> io.FileIO | None:
+def open_at_once(path: Path) -> io.FileIO | None:
     """Return the file of a blob, for reading; None where a thread has to look for it.
 
     Does not block.

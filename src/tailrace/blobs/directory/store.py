@@ -71,9 +71,9 @@ class DirectoryBlobs:
 
     @contextlib.asynccontextmanager
     async def open(self, key: BlobKey) -> AsyncIterator[DirectoryReader]:
-        opened = inode.open_at_once(self._shards.name(key))
+        path = self._shards.path(key)
+        opened = inode.open_at_once(path)
         if opened is None:
-            path = self._shards.path(key)
             job = self._threads.begin(key, partial(inode.open_to_read, path))
             opened = await take(job, io.FileIO.close)
         file = SharedFile(opened)
@@ -83,7 +83,7 @@ class DirectoryBlobs:
             if status.state is BlobState.ABANDONED:
                 raise BlobMissing(f"there is no blob {key}")
             growth = self._growth(key, status)
-            yield DirectoryReader(key, file, growth, self._poll, self._notices, self._threads)
+            yield DirectoryReader(path, file, growth, self._poll, self._notices, self._threads)
         finally:
             self._close(key, file)
 
