@@ -687,8 +687,7 @@ def test_one_that_has_refused_the_last_octets_is_noticed(served, limits, nothing
     async def app(scope, receive, send):
         await receive()
         await send(start())
-        while not has_left.is_set():
-            await asyncio.sleep(0)
+        await asyncio.to_thread(has_left.wait)
         await send({"type": BODY, "body": b"a", "more_body": True})
         outcomes.append((await receive())["type"])
 
