@@ -47,6 +47,7 @@ DOORS = {
     "tailrace.delivery": {
         "BlobResponse",
         "FileResponse",
+        "Proxy",
         "Representation",
         "UntilDisconnect",
         "deliver",

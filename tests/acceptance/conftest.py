@@ -43,7 +43,7 @@ def program() -> Callable[[str], str]:
     reason to skip elsewhere."""
 
     def find(name: str) -> str:
-        found = shutil.which(name)
+        found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
         if found is None and os.environ.get("CI"):
             pytest.fail(f"{name} is not installed; scripts/system-packages installs it")
         if found is None:
@@ -107,7 +107,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         def start(*command: object, **more: Any) -> subprocess.Popen[bytes]:
             process = subprocess.Popen(
                 list(map(str, command)),
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | more.pop("environment", {}),
                 stdin=more.pop("stdin", subprocess.DEVNULL),
                 stdout=more.pop("stdout", subprocess.PIPE),
                 stderr=subprocess.PIPE,

@@ -169,7 +169,7 @@ def parts_of(answer):
     if media_type != "multipart/byteranges":
         return [(None, answer.content)]
     before, *parts, closing = (b"\r\n" + answer.content).split(f"\r\n--{boundary}".encode())
-    assert (before, closing) == (b"", b"--\r\n")
+    assert (before, closing) == (b"", b"--")
     parted = []
     for part in parts:
         head, _, content = part.partition(b"\r\n\r\n")

@@ -308,6 +308,25 @@ def test_two_landings_at_once_are_an_error(served, ground):
         assert client.response().status == 200
 
 
+@pytest.mark.parametrize(("length", "stays"), [(64 * KIB, False), (64 * KIB + 1, True)])
+def test_longer_content_stays_in_the_kernel_until_it_is_asked_for(served, length, stays):
+    paused = []
+
+    async def app(scope, receive, send):
+        [protocol] = served.connections
+        paused.append(protocol.flow.read_paused)
+        await answer(send, len(await received(receive)))
+
+    served.settle()
+    served.app = app
+    with served.connect() as client:
+        client.send(put(length=length))
+        until(lambda: paused)
+        client.send(bytes(length))
+        assert client.response().content == b"%d" % length
+    assert paused == [stays]
+
+
 # --- what comes after ---------------------------------------------------------------------
 
 

@@ -152,6 +152,12 @@ class BlobReader(Protocol):
         It belongs to the reader and is closed with it; use it with positioned reads only.
         """
 
+    def path(self) -> str | None:
+        """Return the absolute path of that file, or None where it has none of its own.
+
+        There will never be another file. Once the blob is removed, there is none.
+        """
+
 
 class BlobStore(Protocol):
     """Where blobs rest. A key of another form than `BlobKey` says raises ValueError."""

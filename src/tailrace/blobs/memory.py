@@ -185,6 +185,9 @@ class MemoryReader:
     def fileno(self) -> int | None:
         return None
 
+    def path(self) -> str | None:
+        return None
+
     def close(self) -> None:
         self._is_open = False
 

@@ -72,6 +72,9 @@ class LocalFile:
     def fileno(self) -> int:
         return self._file.fileno()
 
+    def path(self) -> None:
+        """Return None: another file may take this one's place."""
+
 
 @asynccontextmanager
 async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:

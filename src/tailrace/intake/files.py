@@ -78,6 +78,7 @@ class GrowingFile:
     _now: Callable[[], datetime]
     _limit: int
     _writers: Writers
+    _sealing: dict[BlobKey, asyncio.Future[bytes | None]]
     _digests: WaitingDigests
     _digest: RunningDigest | None
     """Of what was appended; None where no digest is kept."""
@@ -171,10 +172,18 @@ class GrowingFile:
 
     async def _seal(self) -> FileRecord:
         sha256 = await self.digest("sha-256") if self._digest is not None else None
-        await self._writer.seal()
-        self.record = await self._catalogue.seal_file(
-            self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
-        )
+        # Whoever follows the blob to its seal may ask before the catalogue knows.
+        sealing = self._sealing[self.record.blob] = asyncio.get_running_loop().create_future()
+        try:
+            await self._writer.seal()
+            self.record = await self._catalogue.seal_file(
+                self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
+            )
+            sealing.set_result(self.record.sha256)
+        finally:
+            del self._sealing[self.record.blob]
+            if not sealing.done():
+                sealing.set_result(None)
         if self.record.state is not FileState.SEALED:
             raise FileEnded(f"this file was given up: {self.record.reason}")
         self._writers.remove(self._writer)
@@ -227,6 +236,19 @@ class Files:
     settings: Settings
     writers: Writers = field(default_factory=Writers)
     digests: WaitingDigests = field(default_factory=WaitingDigests)
+    _sealing: dict[BlobKey, asyncio.Future[bytes | None]] = field(default_factory=dict)
+
+    async def sha256(self, file: FileRecord) -> bytes | None:
+        """Return the digest of a file whose blob is sealed, once the catalogue knows of it.
+
+        None where there is none, or nobody knows it.
+        """
+        sealing = self._sealing.get(file.blob)
+        if sealing is not None:
+            await asyncio.wait((sealing,))  # unlike `await sealing`, leaves it to the others
+            return sealing.result()
+        newest = await self.catalogue.find_file(file.id)
+        return None if newest is None else newest.sha256
 
     async def begin(
         self,
@@ -315,6 +337,7 @@ class Files:
             self.now,
             self.settings.file_limit,
             self.writers,
+            self._sealing,
             self.digests,
             None if self.settings.digest is None else self.digests.take(record.blob),
         )

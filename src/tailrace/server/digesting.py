@@ -26,8 +26,8 @@ Update = Callable[[memoryview], object]
 # What lies further behind may have left memory before it is read.
 LAG_BYTES: Final = 64 * 1024 * 1024
 
-# As with the reading of files: they wait for a processor, and none waits for another.
-_threads = Threads(8, "tailrace-digest")
+# They keep processors busy, and none waits for another.
+_threads = Threads(min(8, os.cpu_count() or 1), "tailrace-digest")
 
 
 class Trail:

@@ -298,7 +298,8 @@ class Exchange:
 
     def _send_trailers(self, message: Message) -> None:
         """Take trailer fields, which only chunked content has a place for (RFC 9112 §7.1.2)."""
-        if self._head is None or not (self._awaits_trailers and self._is_content_complete):
+        may_come = self._awaits_trailers and self._is_content_complete
+        if self._head is None or not may_come or self._cycle.response_complete:
             raise RuntimeError(f"Unexpected ASGI message '{_TRAILERS}'.")
         self._trailers += message.get("headers", ())
         if message.get("more_trailers", False):
