@@ -55,6 +55,10 @@ class Room:
     digests: WaitingDigests = field(default_factory=WaitingDigests)
     _turns: Turns | None = None
 
+    def patience(self, silent_seconds: float) -> None:
+        """Let a writer be silent for so long before it is taken for dead."""
+        self._turns = Turns(self.store, silent_seconds)
+
     @property
     def turns(self) -> Turns:
         if self._turns is None:
