@@ -13,6 +13,8 @@ A request's phases, and the deadline of each:
     IDLE ──first octet──► HEAD ──its end──► CONTENT ──its end──► IDLE
     keep-alive (uvicorn)  head_seconds      content_stall_seconds
 
+    and OVER, once the client has shut down its side: half_closed_seconds.
+
 The parser is httptools': h11 has the same rules in Python, at several times the cost for each
 request, and zttp is not yet a dependency of uvicorn's default.
 """
@@ -50,6 +52,7 @@ class _Phase(enum.Enum):
     IDLE = "between requests"
     HEAD = "in a head"
     CONTENT = "in a request's content"
+    OVER = "after the last request"
 
 
 class _Refused(Exception):
@@ -65,9 +68,11 @@ class Protocol(HttpToolsProtocol):
         "_answering",
         "_content_at",
         "_deadline",
+        "_idling",
+        "_inlet",
         "_is_deaf",
-        "_is_half_closed",
         "_outlet",
+        "_past_parser",
         "_phase",
         "_piece",
         "_refusal",
@@ -96,7 +101,6 @@ class Protocol(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         self._is_deaf = False
         self._past_parser = 0  # octets of content to come that the parser must not see
-        self._is_half_closed = False
         # Between a response and the next request.
         self._idling = IdleWatch(
             self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -156,8 +160,8 @@ class Protocol(HttpToolsProtocol):
             return False  # left in the middle
         if self._answering is None:
             return False
-        self._phase = _Phase.IDLE
-        self._is_deaf = self._is_half_closed = True
+        self._phase = _Phase.OVER
+        self._is_deaf = True
         last = self.pipeline[0][0] if self.pipeline else self._answering
         last.keep_alive = last.keep_alive and self._refusal is not None
         self._disarm()
@@ -361,7 +365,7 @@ class Protocol(HttpToolsProtocol):
             method=self.parser.get_method().decode("ascii"),
         )
         self._outlet.write([octets])
-        self._outlet.close(in_stages=not self._is_half_closed)
+        self._outlet.close(in_stages=self._phase is not _Phase.OVER)
 
     # --- deadlines ------------------------------------------------------------------------
 
@@ -385,6 +389,8 @@ class Protocol(HttpToolsProtocol):
                     self._refuse(refusals.MALFORMED)
                 elif self._deadline is None:
                     self._await_content(self.limits.content_stall_seconds)
+            case _Phase.OVER:
+                pass  # nothing comes any more
             case _:
                 assert_never(self._phase)
 
