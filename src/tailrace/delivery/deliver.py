@@ -7,7 +7,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from tailrace.blobs import BlobReader, BlobState, BlobStatus
+from tailrace.blobs import BlobReader, BlobState
 from tailrace.delivery.leaving import noticing_departure
 from tailrace.delivery.proxied import Proxy, is_conditional
 from tailrace.delivery.replies import (
@@ -94,19 +94,12 @@ async def deliver(
         await send_pieces(reader, answer.content, head, scope, receive, send)
 
 
-async def deliver_content(
-    content: bytes,
-    representation: Representation,
-    send: Send,
-    *,
-    further: FieldLines = (),
-    status_code: int = 200,
+async def deliver_at_once(
+    answer: Reply, content: bytes, send: Send, *, status_code: int = 200
 ) -> None:
-    """Send content that is all there is, to a GET of the whole; else as `deliver`."""
-    status = BlobStatus(BlobState.SEALED, len(content))
-    head = reply_with_the_whole(representation, status, tuple(further)).head(status_code)
+    """Send a reply with the whole of a blob, which is this content; else as `deliver`."""
     try:
-        await send(head)
+        await send(answer.head(status_code))
         await send({"type": "http.response.body", "body": content, "more_body": False})
     except OSError as exc:
         raise ClientDisconnected("the client left before the end") from exc
