@@ -33,7 +33,7 @@ from uvicorn.server import ServerState
 from tailrace.server import framing, refusals, targets
 from tailrace.server.exchange import Exchange
 from tailrace.server.limits import Limits
-from tailrace.server.receiving import Flow, Inlet
+from tailrace.server.receiving import Flow, Inlet, keep_uncopied
 from tailrace.server.refusals import Refusal
 from tailrace.server.sending import LEFT, Outlet
 
@@ -192,12 +192,15 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._without_progress = 0
         self._inlet.received += len(body)
+        keep_uncopied(self.cycle)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._has_progressed()
         self._phase = _Phase.IDLE
         super().on_message_complete()
+        if self.cycle is self._answering:
+            self.flow.resume_reading()  # so that the client's leaving is seen
 
     def _has_progressed(self) -> None:
         self._without_progress = 0
@@ -290,6 +293,7 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         self._is_deaf = True
         self._refusal = refusal
+        self.flow.resume_reading()  # so that the client's leaving is seen
         if self._phase is _Phase.CONTENT and not self._take_back(self.cycle):
             self._outlet.cut(refusal.reason)
         elif self._answering is None:

@@ -119,12 +119,15 @@ class Inlet:
     def begin(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Take note that a request's content begins.
 
-        Of a longer one nothing more is read until the application asks: it may land, and where
-        hundreds begin at once, what is read before that is all in memory.
+        Of a longer one, or one of unknown length, nothing more is read until the application
+        asks: it may land, and where hundreds begin at once, all that is read is in memory.
         """
         self.received = 0
-        if _declared(fields) > HIGH_WATER_LIMIT:  # above which uvicorn stops reading as well
-            self._flow.pause_reading()
+        for name, value in fields:
+            # Above this limit uvicorn stops reading as well.
+            is_long = name == b"content-length" and int(value) > HIGH_WATER_LIMIT
+            if is_long or name == b"transfer-encoding":
+                self._flow.pause_reading()
 
     def takes(self, scope: HTTPScope) -> bool:
         """Tell whether `land` works for a request: its length must be declared."""
@@ -148,8 +151,7 @@ class Inlet:
             raise RuntimeError("The content is already landing.")
         if cycle.disconnected or cycle.response_complete or self._transport.is_closing():
             raise Disconnected(LEFT)
-        declared = _declared(cycle.scope["headers"])
-        in_socket = declared - self.received if cycle.more_body else 0
+        in_socket = _declared(cycle) - self.received if cycle.more_body else 0
         coming = len(cycle.body) + in_socket
         count = coming if count is None else min(count, coming)
         if not count:
@@ -165,7 +167,7 @@ class Inlet:
                 connection.fileno(),
                 descriptor,
                 Span(offset, offset + count),
-                _taken(cycle.body, count),
+                _taken(cycle, count),
                 on_progress,
                 update,
             )
@@ -174,7 +176,7 @@ class Inlet:
             finally:
                 self._landing = None
                 if landing.rest:  # still to be received
-                    cycle.body[:0] = landing.rest
+                    cycle.body = bytearray(landing.rest) + cycle.body
                     cycle.message_event.set()
                 if landing.drawn:
                     self.received += landing.drawn
@@ -204,12 +206,23 @@ class Inlet:
             self._flow.resume_reading()
 
 
-def _declared(fields: Iterable[tuple[bytes, bytes]]) -> int:
-    """Return the length that a request's fields declare for its content."""
-    return next((int(value) for name, value in fields if name == b"content-length"), 0)
+def keep_uncopied(cycle: RequestResponseCycle) -> None:
+    """Have the next piece of content added without a copy, where it is the only one.
+
+    uvicorn collects pieces in a `bytearray`, which it copies into a message. But nothing and a
+    piece are that very piece, and so are its bytes.
+    """
+    if not cycle.body:
+        cycle.body = b""  # type: ignore[assignment]
+    elif isinstance(cycle.body, bytes):
+        cycle.body = bytearray(cycle.body)
 
 
-def _taken(body: bytearray, count: int) -> bytes:
-    taken = bytes(memoryview(body)[:count])
-    del body[:count]
+def _declared(cycle: RequestResponseCycle) -> int:
+    (length,) = (value for name, value in cycle.scope["headers"] if name == b"content-length")
+    return int(length)
+
+
+def _taken(cycle: RequestResponseCycle, count: int) -> bytes:
+    taken, cycle.body = bytes(cycle.body[:count]), cycle.body[count:]
     return taken
