@@ -47,6 +47,7 @@ DOORS = {
     "tailrace.delivery": {
         "BlobResponse",
         "FileResponse",
+        "Proxy",
         "Representation",
         "UntilDisconnect",
         "deliver",
@@ -70,9 +71,12 @@ DOORS = {
     "tailrace.protocol.uploads": {
         "Append",
         "Appended",
+        "Begun",
         "Cancel",
         "Cancelled",
         "Command",
+        "Concatenate",
+        "ContentDigest",
         "Create",
         "Created",
         "Dialect",

@@ -17,10 +17,12 @@ from tailrace.blobs import BlobStore
 from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.catalogue import Catalogue, FileId, FileRecord
 from tailrace.catalogue.sql import open_catalogue
+from tailrace.delivery import Proxy
 from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown, StorageFull
 from tailrace.intake.files import Files, Writers
 from tailrace.intake.jobs import Jobs
 from tailrace.intake.producers import AnyProducer
+from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
 from tailrace.links import Links
 from tailrace.settings import Settings
@@ -45,6 +47,8 @@ class Service:
     jobs: Jobs
     now: Callable[[], datetime]
     producers: Mapping[str, AnyProducer]
+    proxy: Proxy | None
+    """The one in front that sends sealed files itself, if there is one."""
 
     def producer(self, name: str) -> AnyProducer:
         """Return a producer by its name.
@@ -100,7 +104,7 @@ async def running(
         secret = await asyncio.to_thread(_secret, directory / "secret")
         links = Links(catalogue, secret, _now)
         files = Files(store, catalogue, links.make, _now, settings)
-        turn = await asyncio.to_thread(Turn, directory / "upkeep.lock")
+        turn = await asyncio.to_thread(_turn, directory / "upkeep.lock")
         stack.callback(turn.end)
         upkeep = Upkeep(store, catalogue, _now, settings, turn.is_ours)
         await upkeep.begin()
@@ -115,8 +119,13 @@ async def running(
                 grace_seconds=settings.grace_seconds,
             )
         )
-        uploads = Uploads(files, store, catalogue, _now, settings)
-        yield Service(settings, store, catalogue, links, files, uploads, jobs, _now, producers)
+        uploads = Uploads(files, store, catalogue, Turns(store), _now, settings)
+        proxy = None
+        if settings.proxy_sends is not None:
+            proxy = Proxy(settings.proxy_sends, directory / "blobs", settings.proxy_location)
+        yield Service(
+            settings, store, catalogue, links, files, uploads, jobs, _now, producers, proxy
+        )
 
 
 def _now() -> datetime:
@@ -153,6 +162,15 @@ def _data_directory(data: str) -> Path:
             " writable for this user, or give another one"
         ) from exc
     return directory
+
+
+def _turn(path: Path) -> Turn:
+    try:
+        return Turn(path)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"the file {path} cannot be opened ({exc.strerror}): remove it"
+        ) from exc
 
 
 def _secret(path: Path) -> bytes:

@@ -6,6 +6,7 @@ Each can be given as an argument, or in the environment as `TAILRACE_` and its n
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +30,12 @@ def _checked_url(url: str) -> str:
     if not is_address or parts.query or parts.fragment:
         raise ValueError("write it like https://example.com/share")
     return url
+
+
+def _checked_location(location: str) -> str:
+    if re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)+", location) is None:
+        raise ValueError("write it like /tailrace-blobs/")
+    return location
 
 
 class Settings(BaseSettings):
@@ -80,6 +87,13 @@ class Settings(BaseSettings):
 
     waiting_jobs: int = Field(100, ge=0)
     """How many may wait; each holds its arguments and an open file. More are refused (503)."""
+
+    proxy_sends: Literal["X-Accel-Redirect", "X-Sendfile"] | None = None
+    """By which field the proxy in front is told to send a sealed file itself; none by default,
+    since without such a proxy nobody would get any bytes."""
+
+    proxy_location: Annotated[str, AfterValidator(_checked_location)] = "/tailrace-blobs/"
+    """Which location of nginx stands for `blobs` in `data`, for `X-Accel-Redirect`."""
 
     grace_seconds: float = Field(30.0, ge=0, allow_inf_nan=False)
     """How long running transfers may go on after the service was asked to stop."""

@@ -26,10 +26,17 @@ def scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
-def shape_of(engine: Engine) -> dict[str, str | None]:
-    """Return the SQL of everything in the database, by name."""
+def shape_of(engine: Engine) -> dict[str, list[str]]:
+    """Return the clauses of everything in the database, by name.
+
+    Their order does not matter: what is added to a table stands behind its constraints.
+    """
     with engine.connect() as connection:
-        return dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all())
+        rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all()
+    return {
+        name: sorted(clause.strip("() \n\t") for clause in (sql or "").split(","))
+        for name, sql in rows
+    }
 
 
 def contents_of(engine: Engine) -> dict[str, list[object]]:
@@ -77,8 +84,8 @@ REBUILDS_FILES = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 def upgrade():
     with op.batch_alter_table("files", recreate="always") as files:
@@ -89,8 +96,8 @@ FAILS_HALF_WAY = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 def upgrade():
     op.add_column("files", sa.Column("colour", sa.Text))
@@ -106,9 +113,9 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     def publish(migration: str) -> None:
         later = tmp_path / "a later 100% tailrace"  # a path that configuration may not read
         shutil.copytree(migrations.SCRIPTS, later)
-        (later / "versions" / "0002_colour.py").write_text(migration)
+        (later / "versions" / "0003_colour.py").write_text(migration)
         monkeypatch.setattr(migrations, "SCRIPTS", later)
-        monkeypatch.setattr(schema, "HEAD", "0002")
+        monkeypatch.setattr(schema, "HEAD", "0003")
 
     return publish
 
@@ -133,7 +140,7 @@ def test_an_older_version_is_migrated_and_all_rows_stay(
         enforced = connection.exec_driver_sql("PRAGMA foreign_keys").scalar()
     assert colours == ["blue"]
     assert enforced == 1
-    assert contents_of(engine)["tailrace_version"] == [("0002",)]
+    assert contents_of(engine)["tailrace_version"] == [("0003",)]
 
 
 def test_a_migration_is_made_once(engine: Engine, publish: Callable[[str], None]) -> None:
@@ -161,7 +168,7 @@ def test_after_a_migration_an_older_tailrace_refuses_the_database(
         publish(REBUILDS_FILES)
         schema.prepare(engine)
     monkeypatch.undo()
-    with pytest.raises(ConfigurationError, match="version 0002, made by a newer tailrace"):
+    with pytest.raises(ConfigurationError, match="version 0003, made by a newer tailrace"):
         schema.prepare(engine)
 
 

@@ -19,7 +19,9 @@ from tailrace.catalogue import Catalogue, FileRecord, FileState, UploadRecord
 from tailrace.catalogue.sql import open_catalogue
 from tailrace.errors import BlobMissing
 from tailrace.intake.files import Files, Writers
+from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
+from tailrace.intake.waiting_digests import WaitingDigests
 from tailrace.links import Links
 from tailrace.settings import Settings
 from tailrace.spans import Span
@@ -50,17 +52,33 @@ class Room:
     settings: Settings
     clock: Clock = field(default_factory=Clock)
     writers: Writers = field(default_factory=Writers)
+    digests: WaitingDigests = field(default_factory=WaitingDigests)
+    _turns: Turns | None = None
+
+    @property
+    def turns(self) -> Turns:
+        if self._turns is None:
+            self._turns = Turns(self.store, silent_seconds=0.05)
+        return self._turns
 
     @property
     def files(self) -> Files:
         links = Links(self.catalogue, b"s" * 32, self.clock)
         return Files(
-            self.store, self.catalogue, links.make, self.clock, self.settings, self.writers
+            self.store,
+            self.catalogue,
+            links.make,
+            self.clock,
+            self.settings,
+            self.writers,
+            self.digests,
         )
 
     @property
     def uploads(self) -> Uploads:
-        return Uploads(self.files, self.store, self.catalogue, self.clock, self.settings)
+        return Uploads(
+            self.files, self.store, self.catalogue, self.turns, self.clock, self.settings
+        )
 
     async def records(self) -> list[FileRecord]:
         """Return all files that have not ended, oldest first."""
@@ -69,6 +87,9 @@ class Room:
     async def content(self, key: BlobKey) -> bytes:
         async with self.store.open(key) as reader:
             return await reader.read(Span(0, reader.status.length))
+
+    async def length(self, key: BlobKey) -> int:
+        return (await self.store.status(key)).length
 
     async def check(self) -> None:
         """Assert what must be true when no request and no run is under way.

@@ -773,3 +773,204 @@ def test_a_cancelled_sending_leaves_nothing_behind(served, long_path, nothing_le
         with pytest.raises(Cut):
             client._content(response)
     assert outcomes == ["cancelled", "cut"]
+
+
+# --- trailer fields -----------------------------------------------------------------------
+
+TRAILING = {"type": TRAILERS, "headers": [(b"repr-digest", b"sha-256=:aa==:")]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": BODY, "body": b"content"}],
+        [{"type": BODY, "body": b"con", "more_body": True}, {"type": BODY, "body": b"tent"}],
+        [{"type": BODY, "body": b"content", "more_body": True}, {"type": BODY}],
+    ],
+)
+def test_trailer_fields_follow_chunked_content(served, content, nothing_left):
+    served.app = sending(start(trailer="repr-digest") | {"trailers": True}, *content, TRAILING)
+    with served.connect() as client:
+        for _ in range(2):
+            client.send(GET)
+            response = client.response()
+            assert response.content == b"content"
+            assert response.fields["trailer"] == "repr-digest"
+            assert response.trailers == {"repr-digest": "sha-256=:aa==:"}
+
+
+def test_trailer_fields_follow_a_file(served, path, content):
+    message = {"type": PATH_SEND, "path": str(path)}
+    served.app = sending(start() | {"trailers": True}, message, TRAILING)
+    response = served.get()
+    assert response.content == content
+    assert response.trailers == {"repr-digest": "sha-256=:aa==:"}
+
+
+def test_trailer_fields_may_come_in_several_messages(served):
+    served.app = sending(
+        start() | {"trailers": True},
+        {"type": BODY},
+        {"type": TRAILERS, "headers": [(b"one", b"1")], "more_trailers": True},
+        {"type": TRAILERS, "headers": [(b"Two", b"2")]},
+    )
+    assert served.get().trailers == {"one": "1", "two": "2"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "head"),
+    [(GET, start(content_length=3)), (GET_1_0, start()), (HEAD, start())],
+    ids=["of a known length", "to HTTP/1.0", "to HEAD"],
+)
+def test_where_trailer_fields_have_no_place_they_are_left_out(
+    served, request_, head, nothing_left
+):
+    served.app = sending(head | {"trailers": True}, {"type": BODY, "body": b"abc"}, TRAILING)
+    with served.connect() as client:
+        client.send(request_)
+        response = client.response(request_.split()[0].decode())
+        assert response.trailers == {}
+        assert response.content == (b"" if request_ is HEAD else b"abc")
+        if request_ is GET_1_0:
+            assert client.has_ended()
+
+
+def test_a_response_whose_trailer_fields_do_not_come_does_not_end(served, nothing_left):
+    served.app = sending(start() | {"trailers": True}, {"type": BODY, "body": b"abc"})
+    with pytest.raises(Cut):
+        served.get()
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [TRAILING],
+        [start(), TRAILING],
+        [start() | {"trailers": True}, TRAILING],
+        [start(), {"type": BODY, "more_body": True}, TRAILING],
+        [start() | {"trailers": True}, {"type": BODY}, {"type": BODY}],
+        [start() | {"trailers": True}, {"type": BODY}, TRAILING, TRAILING],
+    ],
+)
+def test_trailer_fields_out_of_turn_are_an_error_of_the_application(served, messages):
+    errors = []
+
+    async def app(scope, receive, send):
+        try:
+            await sending(*messages)(scope, receive, send)
+        except RuntimeError as exc:
+            errors.append(exc)
+            raise
+
+    served.app = app
+    try:
+        served.get()
+    except Cut:
+        pass
+    until(lambda: errors)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [(b"content-length", b"5"), (b"bad name", b""), (b"name", b"a\r\nb"), (b"trailer", b"a")],
+)
+def test_what_is_no_trailer_field_is_not_sent(served, field):
+    """RFC 9110 §6.5.1: what frames, routes or describes content has no place there."""
+    trailing = {"type": TRAILERS, "headers": [field]}
+    served.app = sending(start() | {"trailers": True}, {"type": BODY, "body": b"abc"}, trailing)
+    with pytest.raises(Cut):
+        served.get()
+
+
+# --- interim responses --------------------------------------------------------------------
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+INTERIM = "tailrace.response.interim"
+
+
+def test_an_interim_response_arrives_before_any_content_was_sent(served):
+    async def app(scope, receive, send):
+        await scope["extensions"][INTERIM]["send"](104, [(b"location", b"/x")])
+        message = await receive()
+        await send(start(content_length=3))
+        await send({"type": BODY, "body": message["body"]})
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST)
+        interim = client.head()
+        assert (interim.status, interim.fields) == (104, {"location": "/x"})
+        client.send(b"abc")
+        assert client.response().content == b"abc"
+        client.send(POST, b"def")  # and the connection is as good as before
+        assert client.head().status == 104
+        assert client.response().content == b"def"
+
+
+def test_content_that_is_waited_for_is_still_asked_for_after_an_interim_response(served):
+    async def app(scope, receive, send):
+        await scope["extensions"][INTERIM]["send"](104, [])
+        await receive()
+        await answering(b"")(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST.replace(b"Host: a", b"Host: a\r\nExpect: 100-continue"))
+        assert [client.head().status, client.head().status] == [104, 100]
+        client.send(b"abc")
+        assert client.response().status == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [GET, HEAD, POST.replace(b"1.1", b"1.0").replace(b"Host: a\r\n", b"")],
+    ids=["GET", "HEAD", "1.0"],
+)
+def test_interim_responses_are_offered_only_where_they_are_of_use(served, request_):
+    offered = []
+
+    async def app(scope, receive, send):
+        offered.append(INTERIM in scope["extensions"])
+        await answering(b"")(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(request_, b"" if request_ in (GET, HEAD) else b"abc")
+        client.response("HEAD")
+    assert offered == [False]
+
+
+@pytest.mark.parametrize("status", [99, 100, 101, 200, 404])
+def test_what_is_no_interim_response_is_not_sent_as_one(served, status):
+    failures = []
+
+    async def app(scope, receive, send):
+        try:
+            await scope["extensions"][INTERIM]["send"](status, [])
+        except RuntimeError as error:
+            failures.append(error)
+        await answering(b"ok")(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST, b"abc")
+        assert client.response().content == b"ok"
+    assert len(failures) == 1
+
+
+def test_no_interim_response_follows_the_final_one(served):
+    failures = []
+
+    async def app(scope, receive, send):
+        await send(start(content_length=2))
+        try:
+            await scope["extensions"][INTERIM]["send"](104, [])
+        except RuntimeError as error:
+            failures.append(error)
+        await send({"type": BODY, "body": b"ok"})
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST, b"abc")
+        assert client.response().content == b"ok"
+    assert len(failures) == 1

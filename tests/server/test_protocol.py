@@ -687,8 +687,7 @@ def test_one_that_has_refused_the_last_octets_is_noticed(served, limits, nothing
     async def app(scope, receive, send):
         await receive()
         await send(start())
-        while not has_left.is_set():
-            await asyncio.sleep(0)
+        await asyncio.to_thread(has_left.wait)
         await send({"type": BODY, "body": b"a", "more_body": True})
         outcomes.append((await receive())["type"])
 
@@ -702,20 +701,20 @@ def test_one_that_has_refused_the_last_octets_is_noticed(served, limits, nothing
 
 
 def test_one_that_is_sent_something_from_time_to_time_is_believed(served, limits):
-    limits(half_closed_seconds=0.1)
+    limits(half_closed_seconds=0.4)
 
     async def app(scope, receive, send):
         await send(start())
-        for _ in range(10):
+        for _ in range(5):
             await send({"type": BODY, "body": b"a", "more_body": True})
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.2)
         await send({"type": BODY})
 
     served.app = app
     with served.connect() as client:
         client.send(GET)
         client.socket.shutdown(socket.SHUT_WR)
-        assert client.response().content == b"a" * 10
+        assert client.response().content == b"a" * 5
 
 
 def test_one_that_has_really_left_is_noticed_when_it_is_sent_something(
@@ -776,3 +775,29 @@ def test_a_client_that_leaves_at_any_stage_leaves_nothing_behind(
     served.settle()
     served.app = answering(b"well")
     assert served.get().content == b"well"
+
+
+# --- what an idle connection takes ----------------------------------------------------------
+
+
+def test_an_idle_connection_keeps_nothing_of_its_last_request(served):
+    served.app = echo
+    with served.connect() as client:
+        client.send(POST_10 + b"1234567890")
+        assert client.response().content == b"1234567890"
+        (connection,) = served.connections
+        until(lambda: connection.cycle is None)
+        assert (connection.scope, connection.headers) == (None, None)
+        client.send(POST_10 + b"0987654321")
+        assert client.response().content == b"0987654321"
+
+
+def test_connections_have_so_few_attributes_that_they_share_their_names(served):
+    # SHARED_KEYS_MAX_SIZE of CPython (Include/internal/pycore_dict.h) is 30. Beyond it, each
+    # instance has a dictionary of its own, of kilobytes.
+    served.app = answering(b"well")
+    with served.connect() as client:
+        client.send(GET)
+        client.response()
+        (connection,) = served.connections
+        assert len(vars(connection)) <= 30

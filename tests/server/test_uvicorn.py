@@ -192,6 +192,27 @@ async def test_what_we_use_of_a_request_is_there():
     await some_turns()
 
 
+def test_what_we_do_in_place_of_uvicorn_is_what_it_does():
+    done = HttpToolsProtocol.on_response_complete.__code__.co_names
+    assert set(done) == {
+        "server_state",
+        "total_requests",
+        "transport",
+        "is_closing",
+        "_unset_keepalive_if_required",
+        "flow",
+        "resume_reading",
+        "pipeline",
+        "pop",
+        "_start_asgi_task",
+        "loop",
+        "call_later",
+        "timeout_keep_alive",
+        "timeout_keep_alive_handler",
+        "timeout_keep_alive_task",
+    }
+
+
 async def test_an_error_in_a_callback_of_the_parser_leads_to_the_400_that_we_override():
     class Refusing(HttpToolsProtocol):
         refused = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -12,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 from tailrace.asgi.answering import error_response, json_response, problem_response
 from tailrace.asgi.representing import SAFETY, Addresses, representation_of
 from tailrace.asgi.requests import address_of, arguments, fields_of, query_arguments
-from tailrace.blobs import BlobState, BlobStore
+from tailrace.blobs import BlobState
 from tailrace.delivery import UntilDisconnect, deliver
 from tailrace.errors import BlobMissing, ClientDisconnected, ProducerError, TailraceError
+from tailrace.intake.files import Files
 from tailrace.intake.jobs import Job
 from tailrace.intake.producers import AnyProducer
 from tailrace.protocol import prefer, problems
@@ -74,7 +76,7 @@ async def _run(
         return json_response(content, 202, headers | link)
 
     headers = SAFETY | link | {"Content-Location": address, "Vary": "Prefer"}
-    return JobResponse(service.store, job, headers)
+    return JobResponse(service.files, job, headers)
 
 
 class JobResponse(Response):
@@ -85,11 +87,11 @@ class JobResponse(Response):
     `on_disconnect` says what becomes of the run.
     """
 
-    def __init__(self, store: BlobStore, job: Job, headers: Mapping[str, str]) -> None:
+    def __init__(self, files: Files, job: Job, headers: Mapping[str, str]) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(headers)
-        self._store = store
+        self._files = files
         self._job = job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +109,7 @@ class JobResponse(Response):
     ) -> TailraceError | None:
         record = self._job.file.record
         try:
-            async with self._store.open(record.blob) as reader:
+            async with self._files.store.open(record.blob) as reader:
                 async with UntilDisconnect(receive):
                     status = await reader.wait_beyond(0)
                 if status.state is BlobState.ABANDONED:
@@ -119,6 +121,7 @@ class JobResponse(Response):
                     receive,
                     send,
                     further=list(self.headers.items()),
+                    sealed_sha256=partial(self._files.sha256, record),
                     conditional=False,
                 )
         except BlobMissing:  # it failed before we could open it

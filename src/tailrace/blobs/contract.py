@@ -72,6 +72,16 @@ class BlobWriter(Protocol):
             StorageFull: there is no room; the blob has grown by what fitted.
         """
 
+    async def append_from(self, offset: int, reader: BlobReader, span: Span) -> int:
+        """Append a span of another blob of this store, as `append` does its chunks.
+
+        Where the store can, the bytes do not come into this process, and the two blobs
+        share the room they take.
+
+        Raises:
+            StorageUnavailable: span is not all there.
+        """
+
     async def sync(self) -> int:
         """Make all that was appended survive a power cut, and return the length."""
 
@@ -140,6 +150,12 @@ class BlobReader(Protocol):
         """Return a descriptor of the local file with the bytes, or None where there is none.
 
         It belongs to the reader and is closed with it; use it with positioned reads only.
+        """
+
+    def path(self) -> str | None:
+        """Return the absolute path of that file, or None where it has none of its own.
+
+        There will never be another file. Once the blob is removed, there is none.
         """
 
 

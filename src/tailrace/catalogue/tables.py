@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 from sqlalchemy.exc import DontWrapMixin
 
@@ -148,6 +150,8 @@ uploads = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("repr_digest", Text),
+    Column("notes", Text),
+    Column("is_partial", Boolean, nullable=False, server_default=false()),
 )
 
 credentials = Table(

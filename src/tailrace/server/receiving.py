@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -87,8 +87,36 @@ class Flow(FlowControl):
             super().resume_reading()
 
 
+class Parsing(Protocol):
+    """The protocol class of one connection, as far as content that goes past its parser."""
+
+    def renew_parser(self) -> None:
+        """Have a parser that has seen nothing of this request, and so expects the next."""
+
+    def on_body(self, body: bytes) -> None: ...
+
+    def on_message_complete(self) -> None: ...
+
+    def refuse_stalled(self) -> None:
+        """Refuse the request, because nothing comes of its content."""
+
+
 class Inlet:
     """The way in of one connection."""
+
+    __slots__ = (
+        "_flow",
+        "_has_landed",
+        "_landing",
+        "_lands",
+        "_loop",
+        "_parsing",
+        "_socket",
+        "_stall_seconds",
+        "_transport",
+        "past_parser",
+        "received",
+    )
 
     def __init__(
         self,
@@ -96,11 +124,12 @@ class Inlet:
         transport: asyncio.Transport,
         flow: Flow,
         limits: Limits,
+        parsing: Parsing,
         *,
         is_tls: bool,
-        on_drawn: Callable[[int], object],
-        on_stall: Callable[[], object],
     ) -> None:
+        self.past_parser = 0
+        """How many octets of content are to come that the parser must not see."""
         self.received = 0
         """How many octets of the content under way have come, by whichever way."""
         # Over TLS, the octets must be decrypted first.
@@ -110,11 +139,9 @@ class Inlet:
         self._flow = flow
         self._socket = transport.get_extra_info("socket")
         self._stall_seconds = limits.content_stall_seconds
-        self._on_drawn = on_drawn
-        self._on_stall = on_stall
+        self._parsing: Parsing | None = parsing
         self._landing: Landing | None = None
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
+        self._has_landed: asyncio.Event | None = None
 
     def begin(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Take note that a request's content begins.
@@ -172,7 +199,7 @@ class Inlet:
                 update,
             )
             try:
-                await landing.run(self._stall_seconds, self._on_stall)
+                await landing.run(self._stall_seconds, self._has_stalled)
             finally:
                 self._landing = None
                 if landing.rest:  # still to be received
@@ -180,28 +207,53 @@ class Inlet:
                     cycle.message_event.set()
                 if landing.drawn:
                     self.received += landing.drawn
-                    self._on_drawn(in_socket - landing.drawn)
+                    self._go_on_past_parser(in_socket - landing.drawn)
         return landing.landed
+
+    def take_past_parser(self, data: bytes) -> bytes:
+        """Take the content from what was received, and return what lies behind it."""
+        assert self._parsing is not None
+        content, data = data[: self.past_parser], data[self.past_parser :]
+        self.past_parser -= len(content)
+        self._parsing.on_body(content)
+        if not self.past_parser:
+            self._parsing.on_message_complete()
+        return data
 
     async def idle(self) -> None:
         """Return once nothing is landing."""
-        await self._is_idle.wait()
+        while self._has_landed is not None:
+            await self._has_landed.wait()
 
     def connection_lost(self) -> None:
         """Take note that nothing more comes, and wake whoever lands content."""
+        self._parsing = None  # or the two would keep each other in memory
         if self._landing is not None:
             self._landing.interrupt(Disconnected(LEFT))
+
+    def _go_on_past_parser(self, left: int) -> None:
+        if self._parsing is None:
+            return
+        self._parsing.renew_parser()
+        self.past_parser = left
+        if not left:
+            self._parsing.on_message_complete()
+
+    def _has_stalled(self) -> None:
+        if self._parsing is not None:
+            self._parsing.refuse_stalled()
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Have the transport read nothing, whoever asks it to."""
         self._flow.pause_reading()
         self._flow.is_held = True
-        self._is_idle.clear()
+        self._has_landed = asyncio.Event()
         try:
             yield
         finally:
-            self._is_idle.set()
+            self._has_landed.set()
+            self._has_landed = None
             self._flow.is_held = False
             self._flow.resume_reading()
 

@@ -83,7 +83,7 @@ class DirectoryBlobs:
             if status.state is BlobState.ABANDONED:
                 raise BlobMissing(f"there is no blob {key}")
             growth = self._growth(key, status)
-            yield DirectoryReader(key, file, growth, self._poll, self._notices, self._threads)
+            yield DirectoryReader(path, file, growth, self._poll, self._notices, self._threads)
         finally:
             self._close(key, file)
 

@@ -8,12 +8,23 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from tailrace.blobs.contract import BlobState, BlobStatus, Landing, LocalBlobWriter
+from tailrace.blobs.contract import (
+    BlobReader,
+    BlobState,
+    BlobStatus,
+    Landing,
+    LocalBlobWriter,
+)
 from tailrace.blobs.directory import content, inode
 from tailrace.blobs.directory.faults import translated
 from tailrace.blobs.directory.threads import Threads, finish
 from tailrace.blobs.growth import Growth, Poll
 from tailrace.errors import BlobAbandoned, OffsetMismatch, StorageUnavailable
+from tailrace.spans import Span
+
+# How much is copied before readers are told and a cancellation is heard: some 50 ms where the
+# bytes must move, and no time where the file system shares them.
+_COPY_BYTES = 64 * 1024 * 1024
 
 
 class DirectoryWriter:
@@ -62,6 +73,16 @@ class DirectoryWriter:
 
         self._require_name()
         await landing(self._file.fileno(), offset, progressed)
+        return self._length
+
+    async def append_from(self, offset: int, reader: BlobReader, span: Span) -> int:
+        self._require_end(offset)
+        source = reader.fileno()
+        if source is None:
+            raise ValueError("the reader is not one of this store")
+        for start in range(span.start, span.stop, _COPY_BYTES):
+            portion = Span(start, min(start + _COPY_BYTES, span.stop))
+            await self._step(partial(self._copy, source, portion))
         return self._length
 
     async def sync(self) -> int:
@@ -125,6 +146,11 @@ class DirectoryWriter:
     def _write(self, chunks: Sequence[bytes]) -> None:
         inode.require_name(self._path, self._file.fileno())
         for length in content.write(self._file.fileno(), self._length, chunks):
+            self._length = length
+
+    def _copy(self, source: int, span: Span) -> None:
+        inode.require_name(self._path, self._file.fileno())
+        for length in content.copy(source, span, self._file.fileno(), self._length):
             self._length = length
 
     def _sync(self) -> None:
