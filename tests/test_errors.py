@@ -26,6 +26,7 @@ ARGUMENTS = {
     "DigestMismatch": ("sha-256", "aa", "bb"),
     "ProducerNotKnown": ("speech", ["report"]),
     "ServiceBusy": ("busy", 5),
+    "TimeLimitExceeded": (1.5,),
     "Refused": ("refused", 404, {"title": "x"}),
 }
 every_class = pytest.mark.parametrize("name", CLASSES)

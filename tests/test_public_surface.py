@@ -12,9 +12,11 @@ import pytest
 DOORS = {
     "tailrace": {
         "BlobResponse",
+        "Command",
         "Download",
         "FileResponse",
         "Producer",
+        "Run",
         "Settings",
         "Tailrace",
         "TailraceError",
@@ -64,7 +66,15 @@ DOORS = {
         "download",
         "upload",
     },
-    "tailrace.intake.producers": {"AnyProducer", "Producer", "content_of", "producer"},
+    "tailrace.intake.producers": {
+        "AnyProducer",
+        "Command",
+        "Producer",
+        "Progress",
+        "Run",
+        "content_made",
+        "producer",
+    },
     "tailrace.protocol.uploads": {
         "Append",
         "Appended",

@@ -22,6 +22,8 @@
     │   └── StorageFull · StorageUnavailable
     ├── ServiceBusy              more work than is taken on at once
     ├── ProducerError            a producer raised; its error is the cause
+    │   ├── CommandFailed        a command ended badly
+    │   └── TimeLimitExceeded    a run took longer than it may
     ├── ClientDisconnected       the other side left; not a fault of ours or theirs
     ├── TransferError            (client) a transfer failed
     │   ├── RepresentationChanged · Refused · ConnectionLost · UnsafeTarget
@@ -222,6 +224,18 @@ class ServiceBusy(TailraceError):
 
 class ProducerError(TailraceError):
     """A producer raised; its error is the cause."""
+
+
+class CommandFailed(ProducerError):
+    """A command ended badly; the message is what it said of it."""
+
+
+class TimeLimitExceeded(ProducerError):
+    """A run took longer than it may."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        super().__init__(f"it took longer than the {limit_seconds:g} seconds that it may")
+        self.limit_seconds = limit_seconds
 
 
 class ClientDisconnected(TailraceError):

@@ -59,6 +59,10 @@ class Room:
         )
 
     @property
+    def scratch(self) -> Path:
+        return Path(self.settings.data) / "scratch"
+
+    @property
     def uploads(self) -> Uploads:
         return Uploads(self.files, self.store, self.catalogue, self.clock, self.settings)
 

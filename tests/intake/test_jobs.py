@@ -430,7 +430,7 @@ async def test_whenever_a_run_is_cancelled_its_file_ends(any_room, cancelled_at_
 
     async def attempt():
         file = await any_room.files.begin(name="a", media_type="text/plain", origin=Origin.JOB)
-        job = Job(lines, {"count": 2}, file)
+        job = Job(lines, {"count": 2}, file, any_room.scratch)
         try:
             await job.run(asyncio.Semaphore(1))
         finally:

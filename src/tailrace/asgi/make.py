@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from tailrace.asgi.answering import error_response, json_response, problem_response
 from tailrace.asgi.representing import SAFETY, Addresses, representation_of
 from tailrace.asgi.requests import address_of, arguments, fields_of, query_arguments
-from tailrace.blobs import BlobState, BlobStore
+from tailrace.blobs import BlobState
 from tailrace.delivery import UntilDisconnect, deliver
 from tailrace.errors import BlobMissing, ClientDisconnected, ProducerError, TailraceError
 from tailrace.intake.jobs import Job
@@ -63,33 +63,36 @@ async def _run(
     addresses = Addresses(
         address_of(request, f"/make/{producer.name}", service.settings.public_url), service
     )
-    address = addresses.link(job.file.link, job.file.record)
-    link = {"Link": f'<{address}>; rel="alternate"'}
     preferences = prefer.parse(fields_of(request))
     if preferences.respond_async:
+        address = addresses.link(job.file.link, job.file.record)
         applied = prefer.applied(Preferences(respond_async=True))
         assert applied is not None
-        headers = {"Location": address, "Preference-Applied": applied}
+        headers = {
+            "Location": address,
+            "Link": f'<{address}>; rel="alternate"',
+            "Preference-Applied": applied,
+        }
         content = await addresses.file(job.file.record, [job.file.link])
-        return json_response(content, 202, headers | link)
+        return json_response(content, 202, headers)
 
-    headers = SAFETY | link | {"Content-Location": address, "Vary": "Prefer"}
-    return JobResponse(service.store, job, headers)
+    return JobResponse(addresses, job)
 
 
 class JobResponse(Response):
     """Sends what a run makes, as it is made.
 
-    The head waits for the first byte: a run that fails before is told with its status. A
-    failure after it cuts the connection. If the client leaves, the producer's
-    `on_disconnect` says what becomes of the run.
+    The head waits for the first byte: a run that fails before is told with its status, and
+    until then it may say what it makes. A failure after it cuts the connection. If the
+    client leaves, the producer's `on_disconnect` says what becomes of the run.
     """
 
-    def __init__(self, store: BlobStore, job: Job, headers: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Addresses, job: Job) -> None:
         self.status_code = 200
         self.background = None
-        self.init_headers(headers)
-        self._store = store
+        self.raw_headers = []
+        self._addresses = addresses
+        self._store = addresses.service.store
         self._job = job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,13 +108,22 @@ class JobResponse(Response):
     async def _deliver(
         self, scope: Scope, receive: Receive, send: Send
     ) -> TailraceError | None:
-        record = self._job.file.record
         try:
-            async with self._store.open(record.blob) as reader:
+            async with self._store.open(self._job.file.record.blob) as reader:
                 async with UntilDisconnect(receive):
                     status = await reader.wait_beyond(0)
                 if status.state is BlobState.ABANDONED:
                     return self._failure()
+                record = self._job.file.record
+                address = self._addresses.link(self._job.file.link, record)
+                self.init_headers(
+                    SAFETY
+                    | {
+                        "Content-Location": address,
+                        "Link": f'<{address}>; rel="alternate"',
+                        "Vary": "Prefer",
+                    }
+                )
                 await deliver(
                     reader,
                     representation_of(record, download=False),
@@ -120,6 +132,7 @@ class JobResponse(Response):
                     send,
                     further=list(self.headers.items()),
                     conditional=False,
+                    promised_length=record.complete_length,
                 )
         except BlobMissing:  # it failed before we could open it
             return self._failure()

@@ -67,6 +67,11 @@ class Catalogue(Protocol):
         Of a file that is no longer growing, or not known, nothing is changed.
         """
 
+    async def describe_file(
+        self, file_id: FileId, *, name: str, media_type: str, complete_length: int | None
+    ) -> None:
+        """Note what the writer of a growing file now says of it; else as `promise_length`."""
+
     async def seal_file(
         self, file_id: FileId, *, length: int, sha256: bytes, sealed_at: datetime
     ) -> FileRecord:

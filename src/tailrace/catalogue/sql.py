@@ -84,6 +84,17 @@ class SqlCatalogue:
     async def promise_length(self, file_id: FileId, complete_length: int) -> None:
         await self._database.write(writing.promise_length, file_id, complete_length)
 
+    async def describe_file(
+        self, file_id: FileId, *, name: str, media_type: str, complete_length: int | None
+    ) -> None:
+        await self._database.write(
+            writing.describe_file,
+            file_id,
+            name=name,
+            media_type=media_type,
+            complete_length=complete_length,
+        )
+
     async def seal_file(
         self, file_id: FileId, *, length: int, sha256: bytes, sealed_at: datetime
     ) -> FileRecord:

@@ -83,6 +83,25 @@ def promise_length(connection: Connection, file_id: FileId, complete_length: int
     connection.execute(_CLAIM_GROWING, {"file_id": file_id, "complete_length": complete_length})
 
 
+def describe_file(
+    connection: Connection,
+    file_id: FileId,
+    *,
+    name: str,
+    media_type: str,
+    complete_length: int | None,
+) -> None:
+    connection.execute(
+        _CLAIM_GROWING,
+        {
+            "file_id": file_id,
+            "name": name,
+            "media_type": media_type,
+            "complete_length": complete_length,
+        },
+    )
+
+
 def seal_file(
     connection: Connection,
     file_id: FileId,

@@ -63,6 +63,7 @@ async def deliver(
     further: FieldLines = (),
     conditional: bool = True,
     status_code: int = 200,
+    promised_length: int | None = None,
 ) -> None:
     """Send what the request asks of a blob: all of it, spans of it, or its growth.
 
@@ -70,7 +71,8 @@ async def deliver(
     bytes are sent; a validator among them is the one that conditions are about.
     `status_code` is that of the whole. Ranges and conditions are looked at only where they
     speak of what is sent: in a GET or HEAD, with a status code of 200 (RFC 9110 §13.2.1,
-    §14.2), and where `conditional`.
+    §14.2), and where `conditional`. `promised_length` is told of a blob that is still
+    growing and sent from its start; whoever writes it is held to it.
 
     Raises:
         ClientDisconnected: the client left before the end.
@@ -96,7 +98,7 @@ async def deliver(
         answer = _decide(scope["method"], request, representation, status)
     else:
         answer = _decide("GET", Fields(), representation, status)
-    reply = _reply(answer, representation, status)
+    reply = _reply(answer, representation, status, promised_length)
     code = answers.status(answer)
 
     head = {
@@ -138,7 +140,12 @@ def _decide(
     return answers.answer(method, request, dataclasses.replace(selected, validators=undated))
 
 
-def _reply(answer: Answer, representation: Representation, status: BlobStatus) -> _Reply:
+def _reply(
+    answer: Answer,
+    representation: Representation,
+    status: BlobStatus,
+    promised_length: int | None,
+) -> _Reply:
     media_type = ("Content-Type", representation.media_type)
     describing = representation.describing_fields()
     match answer:
@@ -155,7 +162,9 @@ def _reply(answer: Answer, representation: Representation, status: BlobStatus) -
                 ("Content-Length", str(framing.content_length)),
             ]
             return _Reply([*framed, *describing], pieces_of(framing))
-        case Follow():
+        case Follow(start):
+            if promised_length is not None and start == 0:
+                describing = [("Content-Length", str(promised_length)), *describing]
             return _Reply([media_type, *describing], answer)
         case NotModified():
             return _Reply([*representation.validating_fields()], [], _OF_CONTENT)

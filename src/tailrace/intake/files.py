@@ -24,12 +24,14 @@ from tailrace.errors import (
     BlobAbandoned,
     BlobMissing,
     ClientDisconnected,
+    CommandFailed,
     FileEnded,
     LengthExceeded,
     LengthMismatch,
     ProducerError,
     ProtocolError,
     StorageFull,
+    TimeLimitExceeded,
 )
 from tailrace.intake.fill import fill
 from tailrace.intake.settling import settled
@@ -104,6 +106,28 @@ class GrowingFile:
             raise LengthMismatch(complete_length, self.length)
         await self._catalogue.promise_length(self.record.id, complete_length)
         self.record = dataclasses.replace(self.record, complete_length=complete_length)
+
+    async def describe(
+        self, *, name: str, media_type: str, complete_length: int | None
+    ) -> None:
+        """Note what is now known of the file, if anything is new; before its first byte.
+
+        Raises:
+            LengthExceeded: the length is over the limit.
+        """
+        if complete_length is not None and complete_length > self._limit:
+            raise LengthExceeded(self._limit, complete_length)
+        described = dataclasses.replace(
+            self.record, name=name, media_type=media_type, complete_length=complete_length
+        )
+        if described != self.record:
+            await self._catalogue.describe_file(
+                self.record.id,
+                name=name,
+                media_type=media_type,
+                complete_length=complete_length,
+            )
+            self.record = described
 
     async def sync(self) -> int:
         return await self._writer.sync()
@@ -287,6 +311,10 @@ def failure_reason(error: BaseException, length: int) -> str:
             return f"the service was stopped after {length} bytes"
         case StorageFull():
             return f"there was no room for more than {length} bytes"
+        case CommandFailed():
+            return f"its command failed after {length} bytes: {error}"
+        case TimeLimitExceeded():
+            return f"it was stopped after {length} bytes: {error}"
         case ProducerError():
             cause = error.__cause__
             what = f" ({type(cause).__name__})" if cause is not None else ""

@@ -11,15 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from tailrace.catalogue import FileId, Origin
-from tailrace.errors import ProducerError, ServiceBusy, TailraceError
+from tailrace.errors import (
+    ProducerError,
+    ServiceBusy,
+    TailraceError,
+    TimeLimitExceeded,
+)
 from tailrace.intake.files import Files, GrowingFile, failure_reason
-from tailrace.intake.producers import AnyProducer, content_of
+from tailrace.intake.producers import AnyProducer, Run, content_made
 from tailrace.intake.settling import settled
 from tailrace.protocol.disposition import safe_name
 
@@ -35,11 +41,20 @@ class Job:
     """One run of a producer. `failure` is set when it gives its file up."""
 
     def __init__(
-        self, producer: AnyProducer, arguments: Mapping[str, Any], file: GrowingFile
+        self,
+        producer: AnyProducer,
+        arguments: Mapping[str, Any],
+        file: GrowingFile,
+        scratch: Path,
     ) -> None:
         self.producer = producer
         self.arguments = arguments
         self.file = file
+        self.told = Run(
+            name=file.record.name,
+            media_type=producer.declared_media_type(arguments),
+            scratch=scratch,
+        )
         self.failure: BaseException | None = None
         self._task: asyncio.Task[object] | None = None
         self._why_cancelled: str | None = None
@@ -47,6 +62,7 @@ class Job:
     def cancel(self, reason: str) -> None:
         """Have the run end soon and its file abandoned; if it has ended, do nothing."""
         self._why_cancelled = reason
+        self.told.cancel()
         if self._task is not None:
             self._task.cancel()
 
@@ -57,8 +73,11 @@ class Job:
         try:
             if self._why_cancelled is not None:
                 raise asyncio.CancelledError
-            async with slots, aclosing(content_of(self._generated())) as content:
-                await self.file.fill(content)
+            async with slots:
+                try:
+                    await self._make()
+                finally:
+                    await settled(self.told.close())
             await self.file.seal()
         except asyncio.CancelledError as cancelled:
             await self._give_up(cancelled, self._why_cancelled or STOPPED)
@@ -74,8 +93,41 @@ class Job:
         except Exception:  # no reason to end the runs beside it; upkeep tries again
             _log.exception("file %s could not be given up", self.file.record.id)
 
-    def _generated(self) -> Any:
-        return self.producer.generate(self.arguments)
+    async def _make(self) -> None:
+        limit = self.producer.time_limit
+        seconds = None if limit is None else limit.total_seconds()
+        content = content_made(self.producer, self.arguments, self.told)
+        try:
+            async with asyncio.timeout(seconds), aclosing(content):
+                first = await _first(content)
+                await self._describe()
+                async with aclosing(_all(first, content)) as chunks:
+                    await self.file.fill(chunks)
+        except TimeoutError as exc:
+            assert limit is not None, "what a producer raises is a ProducerError"
+            raise TimeLimitExceeded(limit.total_seconds()) from exc
+
+    async def _describe(self) -> None:
+        facts = self.told.begin()
+        await self.file.describe(
+            name=safe_name(facts.name, self.producer.name),
+            media_type=facts.media_type,
+            complete_length=facts.length,
+        )
+
+
+async def _first(content: AsyncGenerator[bytes]) -> bytes:
+    """Return the first chunk that has bytes, or nothing at the end."""
+    async for chunk in content:
+        if chunk:
+            return chunk
+    return b""
+
+
+async def _all(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
 
 
 class Jobs:
@@ -85,6 +137,7 @@ class Jobs:
         self, files: Files, *, at_once: int, waiting: int = 100, grace_seconds: float = 0
     ) -> None:
         self._files = files
+        self._scratch = Path(files.settings.data) / "scratch"
         self._most = at_once + waiting
         self._grace_seconds = grace_seconds
         self._slots = asyncio.Semaphore(at_once)
@@ -153,7 +206,7 @@ class Jobs:
         except BaseException:
             self._admitted -= 1
             raise
-        job = Job(producer, arguments, file)
+        job = Job(producer, arguments, file, self._scratch / file.record.id)
         if self._is_stopping:
             job.cancel(STOPPED)
         self._running[file.record.id] = job

@@ -212,6 +212,10 @@ _TABLE: Mapping[type, _Row] = {
         "The producer failed",
         detail="The producer failed before the file was whole.",
     ),
+    errors.CommandFailed: _Row(500, "command-failed", "The command failed"),
+    errors.TimeLimitExceeded: _Row(
+        500, "time-limit-exceeded", "The run took too long", {"limit_seconds": "limit_seconds"}
+    ),
     # Never sent, for nobody is there to read it; some log it.
     errors.ClientDisconnected: _Row(400, "client-disconnected", "The client left"),
     TailraceError: _Row(
