@@ -26,6 +26,7 @@ ARGUMENTS = {
     "DigestMismatch": ("sha-256", "aa", "bb"),
     "ProducerNotKnown": ("speech", ["report"]),
     "ServiceBusy": ("busy", 5),
+    "JobKnown": ("abc",),
     "TimeLimitExceeded": (1.5,),
     "Refused": ("refused", 404, {"title": "x"}),
 }
@@ -110,6 +111,7 @@ TOLD_AS_FAULTS = {
     "TailraceError",
     "StorageError",
     "ConfigurationError",
+    "JobKnown",
     "TransferError",
     "RepresentationChanged",
     "Refused",

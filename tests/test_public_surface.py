@@ -39,6 +39,7 @@ DOORS = {
         "FileId",
         "FileRecord",
         "FileState",
+        "JobRecord",
         "LinkId",
         "LinkRecord",
         "Origin",

@@ -11,6 +11,7 @@
     │   ├── LengthMismatch       lengths that contradict each other or the content
     │   ├── LengthExceeded       more bytes than the limit
     │   ├── DigestMismatch       content that is not what its digest says
+    │   ├── KeyReused            an idempotency key that stands for another request
     │   └── AccessDenied         a missing or wrong credential
     │       └── ForeignRequest   sent by a page, or for a host, of somebody else
     ├── NotFound                 no such thing is known here
@@ -21,6 +22,7 @@
     │   ├── BlobMissing · BlobSealed · BlobAbandoned · BlobBusy
     │   └── StorageFull · StorageUnavailable
     ├── ServiceBusy              more work than is taken on at once
+    ├── JobKnown                 a run was asked for before, by the same key
     ├── ProducerError            a producer raised; its error is the cause
     │   ├── CommandFailed        a command ended badly
     │   └── TimeLimitExceeded    a run took longer than it may
@@ -126,6 +128,10 @@ class DigestMismatch(ProtocolError):
         self.actual = actual
 
 
+class KeyReused(ProtocolError):
+    """An idempotency key that was sent before, with another request."""
+
+
 class AccessDenied(ProtocolError):
     """A credential that is missing or wrong."""
 
@@ -220,6 +226,14 @@ class ServiceBusy(TailraceError):
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class JobKnown(TailraceError):
+    """A run was asked for before, by the same key. `file_id` is that of its file."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"the file {file_id} is what was asked for by this key")
+        self.file_id = file_id
 
 
 class ProducerError(TailraceError):

@@ -17,6 +17,13 @@ async def gated(gate: str) -> AsyncIterator[bytes]:
     yield b"last\n"
 
 
+@tailrace.producer(media_type="text/plain", name="steady.txt", deterministic=True)
+async def steady(gate: str) -> AsyncIterator[bytes]:
+    """Give the same, and the same again."""
+    async for line in gated(gate):
+        yield line
+
+
 @tailrace.producer(media_type="text/plain", name="cancelled.txt", on_disconnect="cancel")
 async def cancelled(gate: str) -> AsyncIterator[bytes]:
     """Give the same to a reader who stays."""

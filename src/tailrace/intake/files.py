@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from tailrace.blobs import BlobKey, BlobStore, BlobWriter
 from tailrace.blobs.digest import RunningDigest
@@ -37,6 +38,9 @@ from tailrace.intake.fill import fill
 from tailrace.intake.settling import settled
 from tailrace.protocol.digests import Algorithm
 from tailrace.settings import Settings
+
+Submit: TypeAlias = Callable[[FileRecord, LinkRecord], Awaitable[None]]
+"""Makes a file and its first link known."""
 
 
 class Writers:
@@ -74,7 +78,8 @@ class GrowingFile:
     _store: BlobStore
     _catalogue: Catalogue
     _now: Callable[[], datetime]
-    _limit: int
+    limit: int
+    """How long it may become."""
     _writers: Writers
     _digest: RunningDigest = field(default_factory=RunningDigest)
 
@@ -85,7 +90,7 @@ class GrowingFile:
     async def fill(self, source: AsyncIterable[bytes]) -> int:
         """Append all that a source gives; as `fill`, up to the promised length or the limit."""
         promised = self.record.complete_length
-        limit = self._limit if promised is None else min(promised, self._limit)
+        limit = self.limit if promised is None else min(promised, self.limit)
         return await fill(self._writer, source, self._digest, limit=limit)
 
     async def promise(self, complete_length: int) -> None:
@@ -100,8 +105,8 @@ class GrowingFile:
             return
         if promised is not None:
             raise LengthMismatch(promised, complete_length)
-        if complete_length > self._limit:
-            raise LengthExceeded(self._limit, complete_length)
+        if complete_length > self.limit:
+            raise LengthExceeded(self.limit, complete_length)
         if complete_length < self.length:
             raise LengthMismatch(complete_length, self.length)
         await self._catalogue.promise_length(self.record.id, complete_length)
@@ -115,8 +120,8 @@ class GrowingFile:
         Raises:
             LengthExceeded: the length is over the limit.
         """
-        if complete_length is not None and complete_length > self._limit:
-            raise LengthExceeded(self._limit, complete_length)
+        if complete_length is not None and complete_length > self.limit:
+            raise LengthExceeded(self.limit, complete_length)
         described = dataclasses.replace(
             self.record, name=name, media_type=media_type, complete_length=complete_length
         )
@@ -194,6 +199,13 @@ class GrowingFile:
         """Leave the file growing, for a later request to go on."""
         await settled(self._release())
 
+    async def drop(self) -> None:
+        """Free the blob, and cut off its readers; the file has another one."""
+        try:
+            await self._writer.abandon()
+        finally:
+            await self._release()
+
     async def _release(self) -> None:
         try:
             await self._writer.release()
@@ -219,9 +231,15 @@ class Files:
         media_type: str,
         origin: Origin,
         complete_length: int | None = None,
+        limit: int | None = None,
         upload: Callable[[FileId], UploadRecord] | None = None,
+        submit: Submit | None = None,
     ) -> GrowingFile:
         """Make a new, empty, growing file with one link, and perhaps an upload.
+
+        It may have `limit` bytes, where that is less than any file may have. `submit` is
+        what makes it known, where that is more than adding it to the catalogue; of what
+        that raises, nothing is left.
 
         Raises:
             LengthExceeded: more is promised than is taken here.
@@ -249,47 +267,86 @@ class Files:
         )
         link = self.make_link(record.id, record.expires_at)
         return await settled(
-            self._begin(record, link, upload and upload(record.id)),
+            self._begin(record, link, upload and upload(record.id), limit, submit),
             undo=lambda file: file.abandon("the request was cut off"),
         )
 
     async def _begin(
-        self, record: FileRecord, link: LinkRecord, upload: UploadRecord | None
+        self,
+        record: FileRecord,
+        link: LinkRecord,
+        upload: UploadRecord | None,
+        limit: int | None,
+        submit: Submit | None,
     ) -> GrowingFile:
         # The blob first: a link whose blob is missing would be a broken promise, while a
         # blob that nobody knows is removed by upkeep.
         writer = await self.store.create(record.blob)
         try:
-            await self.catalogue.add_file(record, [link], upload)
+            if submit is None:
+                await self.catalogue.add_file(record, [link], upload)
+            else:
+                await submit(record, link)
         except BaseException:
             await writer.abandon()
             raise
-        return self._growing(record, link, writer)
+        return self._growing(record, link, writer, limit)
 
-    async def resume(self, record: FileRecord) -> GrowingFile:
-        """Return the right to go on with a growing file.
+    async def resume(self, record: FileRecord, limit: int | None = None) -> GrowingFile:
+        """Return the right to go on with a growing file; `limit` as in `begin`.
 
         Raises:
             BlobBusy: somebody else has it.
             FileEnded: it is no longer growing.
         """
-        return await settled(self._resume(record), undo=lambda file: file.release())
+        return await settled(self._resume(record, limit), undo=lambda file: file.release())
 
-    async def _resume(self, record: FileRecord) -> GrowingFile:
+    async def _resume(self, record: FileRecord, limit: int | None) -> GrowingFile:
         writer = await self.store.resume(record.blob)
         try:
             # Only now: what another writer noted before it let go counts.
             newest = await self.catalogue.find_file(record.id)
             if newest is None or newest.state is not FileState.GROWING:
                 raise FileEnded("this file takes no more bytes")
+            if newest.blob != record.blob:
+                raise BlobMissing("the file has another blob by now")
             links = await self.catalogue.find_links(record.id)
         except BaseException:
             await writer.release()
             raise
-        return self._growing(newest, links[0], writer)
+        return self._growing(newest, links[0], writer, limit)
 
-    def _growing(self, record: FileRecord, link: LinkRecord, writer: BlobWriter) -> GrowingFile:
+    async def restart(self, file: GrowingFile) -> GrowingFile:
+        """Return the right to write a file from its start once more, in place of the former.
+
+        Its bytes so far are gone, and who was reading them is cut off: of two attempts a
+        reader must never see parts of both. Its links stay.
+
+        Raises:
+            FileEnded: it is no longer growing.
+        """
+        return await settled(self._restart(file), undo=lambda new: new.release())
+
+    async def _restart(self, file: GrowingFile) -> GrowingFile:
+        key = BlobKey(secrets.token_hex(16))
+        writer = await self.store.create(key)
+        try:
+            # The record first: whoever is cut by the blob's end can find the new one at once.
+            record = await self.catalogue.replace_blob(file.record.id, key)
+            if record.blob != key:
+                raise FileEnded("this file takes no more bytes")
+        except BaseException:
+            await writer.abandon()
+            raise
+        new = self._growing(record, file.link, writer, file.limit)
+        await file.drop()
+        return new
+
+    def _growing(
+        self, record: FileRecord, link: LinkRecord, writer: BlobWriter, limit: int | None
+    ) -> GrowingFile:
         self.writers.add(writer)
+        most = self.settings.file_limit
         return GrowingFile(
             record,
             link,
@@ -297,7 +354,7 @@ class Files:
             self.store,
             self.catalogue,
             self.now,
-            self.settings.file_limit,
+            most if limit is None else min(limit, most),
             self.writers,
         )
 

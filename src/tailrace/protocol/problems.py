@@ -160,6 +160,8 @@ _TABLE: Mapping[type, _Row] = {
         "The content is not what its digest says",
         {"algorithm": "algorithm", "expected": "expected", "actual": "actual"},
     ),
+    # draft-ietf-httpapi-idempotency-key-header §2.7
+    errors.KeyReused: _Row(422, "key-reused", "The idempotency key stands for another request"),
     errors.AccessDenied: _Row(401, "access-denied", "A credential is missing or wrong"),
     errors.ForeignRequest: _Row(403, "foreign-request", "The request is not for this service"),
     errors.ServiceBusy: _Row(
