@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from tailrace.asgi.answering import problem_response
 from tailrace.asgi.hosts import OneHost
+from tailrace.asgi.making import Making
 from tailrace.asgi.routes import routes
 from tailrace.errors import ConfigurationError
 from tailrace.intake.producers import AnyProducer, Producer, producer
@@ -96,6 +97,21 @@ class Tailrace:
             raise ConfigurationError(
                 f"there are two producers of the name {producer.name!r}: rename one"
             )
+
+    async def make(self, producer: str | AnyProducer, /, **arguments: object) -> Making:
+        """Begin a run, and return it at once; its link can be read from now on.
+
+        The arguments are validated like those of a request.
+
+        Raises:
+            ProducerNotKnown: none has this name.
+            InvalidArguments: the arguments are not what the producer takes.
+            ServiceBusy: too many runs wait already.
+        """
+        service = self.service
+        if isinstance(producer, str):
+            producer = service.producer(producer)
+        return Making(service, await service.jobs.start(producer, arguments))
 
     @overload
     def producer(
