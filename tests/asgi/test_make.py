@@ -406,7 +406,7 @@ async def test_a_run_that_is_tried_again_before_its_first_byte_is_waited_for(
 
     making = client.begin("POST", "/make/moody")
     async with asyncio.timeout(20):
-        while not await tailrace.service.catalogue.waiting_jobs():
+        while not await tailrace.service.catalogue.waiting_jobs():  # noqa: ASYNC110  # rows
             await asyncio.sleep(0.001)
     clock.ahead += timedelta(seconds=1)
     tailrace.service.jobs.look()
