@@ -1,5 +1,6 @@
 # Two commands do everything on a fresh machine with Python 3.11+ and git:
 #   make demo   the main job on real input        make test   all checks
+# and a third measures: make bench
 SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -12,6 +13,8 @@ VENV ?= .venv
 BARE_VENV ?= .venv-bare
 STAMP := $(VENV)/.installed
 BARE_STAMP := $(BARE_VENV)/.installed
+BENCH_VENV ?= .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
 
 .PHONY: demo test bench env clean
 
@@ -19,15 +22,16 @@ demo: $(STAMP)
 	@$(VENV)/bin/python scripts/demo.py
 
 test: $(STAMP) $(BARE_STAMP)
-	@scripts/system-packages
+	@scripts/system-packages cc curl wget
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check
 	@PATH="$(CURDIR)/$(BARE_VENV)/bin:$$PATH" TAILRACE_WITHOUT_EXTRAS=1 \
 		pytest --ignore tests/acceptance
 
-# How much memory the service and the client take; writes three times 4 GiB in the system's
-# directory for temporary files, or where TMPDIR says.
-bench: $(STAMP)
-	@$(VENV)/bin/python benchmarks/memory.py
+# All that benchmarks/ measures, beside nginx, Starlette, aiohttp and granian: about a quarter of
+# an hour, and up to 6 GiB of memory. One row: .venv-bench/bin/python -m benchmarks --only ROW
+bench: $(BENCH_STAMP)
+	@scripts/system-packages cc nginx
+	@$(BENCH_VENV)/bin/python -m benchmarks --save benchmarks/results
 
 env: $(STAMP)
 
@@ -45,5 +49,12 @@ $(BARE_STAMP): pyproject.toml $(STAMP)
 	@$(BARE_VENV)/bin/python -m pip install -qq --editable . --group dev
 	@touch $(BARE_STAMP)
 
+# The peers are installed beside tailrace, away from what the tests run with.
+$(BENCH_STAMP): pyproject.toml $(STAMP)
+	@$(VENV)/bin/python -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip install -qq --upgrade 'pip>=25.1'
+	@$(BENCH_VENV)/bin/python -m pip install -qq --editable . --group bench
+	@touch $(BENCH_STAMP)
+
 clean:
-	rm -rf $(VENV) $(BARE_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BARE_VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 
 import pytest
 
+from tailrace import cached
+
 # Whoever runs the tests in the background has Ctrl-C ignored, and so would every program
 # that they start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,6 +34,12 @@ def pytest_runtest_makereport(
 def anyio_backend() -> str:
     """tailrace runs on asyncio; see docs/decisions/0006."""
     return "asyncio"
+
+
+@pytest.fixture
+def nothing_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every file opened by a thread, as on a disk that has to be waited for."""
+    monkeypatch.setattr(cached, "_syscall", None)
 
 
 class Cancelled(enum.Enum):

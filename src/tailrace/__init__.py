@@ -59,4 +59,5 @@ _ROOMS = {
 def __getattr__(name: str) -> object:
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_ROOMS[name]), name)
+    found = globals()[name] = getattr(importlib.import_module(_ROOMS[name]), name)
+    return found

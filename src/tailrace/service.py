@@ -25,7 +25,7 @@ from tailrace.intake.producers import AnyProducer
 from tailrace.intake.uploads import Uploads
 from tailrace.links import Links
 from tailrace.settings import Settings
-from tailrace.upkeep import Upkeep
+from tailrace.upkeep import Turn, Upkeep
 
 _SECRET_BYTES = 32
 
@@ -100,8 +100,10 @@ async def running(
         secret = await asyncio.to_thread(_secret, directory / "secret")
         links = Links(catalogue, secret, _now)
         files = Files(store, catalogue, links.make, _now, settings)
-        upkeep = Upkeep(store, catalogue, _now, settings)
-        await upkeep.sweep()
+        turn = await asyncio.to_thread(Turn, directory / "upkeep.lock")
+        stack.callback(turn.end)
+        upkeep = Upkeep(store, catalogue, _now, settings, turn.is_ours)
+        await upkeep.begin()
         sweeping = asyncio.create_task(upkeep.run())
         stack.push_async_callback(_cancelled, sweeping)
         stack.push_async_callback(_all_ended, files.writers)

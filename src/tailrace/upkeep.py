@@ -2,12 +2,15 @@
 
 Ends are written in the catalogue first and carried out here, so every step may be cut off
 and done again: a record that has ended while its bytes are still there, or bytes that no
-record knows, are found by the next round.
+record knows, are found by the next round. So it does no harm either if two processes are at
+it at once; that not each of several does the same work is what a `Turn` is for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import io
 import itertools
 import logging
 import os
@@ -38,18 +41,53 @@ _PORTION = 500
 _ROUNDS_TO_ORPHANS = 60
 
 
+class Turn:
+    """The right to do the rounds, which one process of a service has at a time.
+
+    It is a locked file, which the kernel lets go of with the process that holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = io.FileIO(
+            str(path), "r+", opener=lambda name, _: os.open(name, flags, 0o600)
+        )
+
+    def is_ours(self) -> bool:
+        """Take the turn if nobody has it; tell whether it is ours, which it then remains."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def end(self) -> None:
+        self._file.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Upkeep:
     store: BlobStore
     catalogue: Catalogue
     now: Callable[[], datetime]
     settings: Settings
+    is_our_turn: Callable[[], bool] = lambda: True
+
+    async def begin(self) -> None:
+        """Do what is due when a process starts: put right what one that died has left.
+
+        That may have been a process of this same service, so it is not left to whose turn
+        it is.
+        """
+        await self.sweep(orphans=self.is_our_turn())
 
     async def run(self) -> None:
         """Sweep again and again until cancelled; a failed round is logged and repeated."""
         for rounds in itertools.count(1):
             await asyncio.sleep(self.settings.sweep_seconds)
             try:
+                if not self.is_our_turn():
+                    continue
                 await self.sweep(orphans=rounds % _ROUNDS_TO_ORPHANS == 0)
             except Exception:  # whatever it was, an end that is due must not wait for ever
                 _log.exception("a round of upkeep failed; the next one goes on")

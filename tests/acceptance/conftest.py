@@ -1,8 +1,10 @@
 """The real program on a free port, and the real programs that speak to it."""
 
 import contextlib
+import functools
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,9 @@ import pytest
 import requests
 
 HERE = Path(__file__).parent
+# With --import-mode=importlib nothing else lets tests import what stands beside them.
+sys.path.insert(0, str(HERE))
+
 TAILRACE = Path(sys.executable).with_name("tailrace")
 PATIENCE_SECONDS = 30
 
@@ -290,3 +295,39 @@ def sha256() -> Callable[[Path], str]:
             return hashlib.file_digest(content, "sha256").hexdigest()
 
     return sha256
+
+
+@dataclass(frozen=True)
+class Shop:
+    """`shop.py` on a server, and the directory whose files it sends."""
+
+    port: int
+    files: Path
+
+
+@pytest.fixture(scope="session")
+def shop(
+    tmp_path_factory: pytest.TempPathFactory, until: Callable[..., None]
+) -> Iterator[Callable[..., Shop]]:
+    """Serve `shop.py` by uvicorn; the same options give the same server."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def shop(http: str, loop: str = "auto") -> Shop:
+            home = tmp_path_factory.mktemp("shop")
+            log = home / "log"
+            with log.open("w") as errors:
+                process = subprocess.Popen(
+                    f"{sys.executable} -m uvicorn shop:application --port 0 --no-access-log"
+                    f" --http {http} --loop {loop}".split(),
+                    cwd=HERE,
+                    env=ENVIRONMENT | {"SHOP_FILES": str(home), "SHOP_DATA": str(home / "d")},
+                    stderr=errors,
+                )
+            stack.enter_context(process)
+            stack.callback(process.terminate)
+            until("uvicorn runs", lambda: b"running on" in log.read_bytes())
+            running = re.search(r"running on http://127.0.0.1:(\d+)", log.read_text())
+            return Shop(int(running[1]), home)
+
+        yield shop

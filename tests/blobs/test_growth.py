@@ -1,6 +1,7 @@
 """What followers wait on."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Callable
 
@@ -122,15 +123,17 @@ class Timers:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.delays: list[float] = []
         self._handles: list[asyncio.TimerHandle] = []
+        self._now = 0.0
         loop = asyncio.get_running_loop()
 
         def call_later(delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-            handle = asyncio.TimerHandle(loop.time() + 3600, callback, (), loop)
+            handle = asyncio.TimerHandle(self._now + delay, callback, (), loop)
             self.delays.append(delay)
             self._handles.append(handle)
             return handle
 
         monkeypatch.setattr(loop, "call_later", call_later)
+        monkeypatch.setattr(loop, "time", lambda: self._now)
         monkeypatch.setattr(loop, "_timer_handle_cancelled", lambda _: None)
 
     @property
@@ -141,6 +144,7 @@ class Timers:
         """Let the one running timer go off."""
         [due] = [handle for handle in self._handles if not handle.cancelled()]
         self._handles.remove(due)
+        self._now = due.when()
         due._run()
 
 
@@ -157,12 +161,56 @@ async def test_the_poll_looks_until_nobody_watches(timers: Timers) -> None:
         assert growth.status == growing(1)
         timers.fire()
         assert growth.status == growing(2)
-        assert timers.delays == [0.25] * 3
+        assert timers.running == 1
     assert timers.running == 0
     with poll.watching(growth, lambda: BlobStatus(SEALED, 9)):
         timers.fire()
         assert growth.status == BlobStatus(SEALED, 9)
     assert timers.running == 0
+
+
+async def test_the_poll_is_fast_while_it_has_news_and_then_ever_slower(timers: Timers) -> None:
+    growth, poll, lengths = Growth(growing(0)), Poll(0.25), [1, 1, 1, 1, 1, 1, 2, 2]
+    with poll.watching(growth, lambda: growing(lengths.pop(0))):
+        while lengths:
+            timers.fire()
+    fast = timers.delays[0]
+    assert fast <= 0.01
+    assert timers.delays[2:6] == [2 * fast, 4 * fast, 8 * fast, 16 * fast]
+    assert timers.delays[6] == 0.25
+    assert timers.delays[7:] == [fast, 2 * fast]
+
+
+async def test_of_what_it_is_told_the_poll_is_only_a_slow_net(timers: Timers) -> None:
+    growth, poll = Growth(growing(0)), Poll(0.25, told_seconds=2)
+    with poll.watching(growth, lambda: growing(0), lambda: True):
+        while timers.delays[-1] < 2:
+            timers.fire()
+        timers.fire()
+        assert timers.delays[-2:] == [2, 2]
+        # One more that nobody tells of does not wait for the next of these.
+        with poll.watching(Growth(growing(0)), lambda: growing(0)):
+            assert timers.delays[-1] == 0.25
+            assert timers.running == 1
+
+
+async def test_when_told_the_poll_looks_at_once(timers: Timers) -> None:
+    growth, poll = Growth(growing(0)), Poll(0.25)
+    with poll.watching(growth, lambda: growing(7), lambda: True):
+        assert poll.look_at(growth)
+        assert growth.status == growing(7)
+        assert not poll.look_at(growth), "there was nothing new"
+    assert not poll.look_at(growth), "nobody watches"
+
+
+async def test_told_of_too_much_to_say_what_the_poll_looks_at_all(timers: Timers) -> None:
+    growths, poll = [Growth(growing(0)) for _ in range(3)], Poll(0.25)
+    with contextlib.ExitStack() as stack:
+        for growth in growths:
+            stack.enter_context(poll.watching(growth, lambda: growing(7), lambda: True))
+        assert poll.look_at_all()
+        assert [growth.status for growth in growths] == [growing(7)] * 3
+        assert not poll.look_at_all()
 
 
 async def test_one_timer_and_one_look_serve_all_who_watch_a_blob(timers: Timers) -> None:
@@ -182,19 +230,35 @@ async def test_one_timer_and_one_look_serve_all_who_watch_a_blob(timers: Timers)
     assert timers.running == 0
 
 
+async def test_it_is_asked_once_for_all_who_watch_a_blob(timers: Timers) -> None:
+    growth, poll, asked = Growth(growing(0)), Poll(1), []
+
+    def ask() -> bool:
+        asked.append(growth)
+        return True
+
+    with poll.watching(growth, lambda: growing(0), ask):
+        with poll.watching(growth, lambda: growing(0), ask):
+            pass
+        with poll.watching(growth, lambda: growing(0), ask):
+            assert asked == [growth]
+
+
 async def test_a_blob_with_a_writer_here_is_not_polled(timers: Timers) -> None:
     growth, poll = Growth(growing(0)), Poll(1)
     growth.writers += 1
-    with poll.watching(growth, lambda: pytest.fail("it looked")):
+    with poll.watching(growth, lambda: pytest.fail("it looked"), lambda: pytest.fail("asked")):
         assert timers.running == 0
+        assert not poll.look_at(growth)
 
 
 async def test_the_poll_takes_over_when_a_writer_here_leaves(timers: Timers) -> None:
-    growth, poll = Growth(growing(0)), Poll(1)
+    growth, poll, asked = Growth(growing(0)), Poll(1), []
     growth.writers += 1
-    with poll.watching(growth, lambda: growing(5)):
+    with poll.watching(growth, lambda: growing(5), lambda: asked.append("asked") or True):
         growth.writers -= 1
-        poll.wind()
+        poll.writer_left(growth)
+        assert asked == ["asked"]
         timers.fire()
         assert growth.status == growing(5)
         growth.writers += 1
@@ -202,9 +266,20 @@ async def test_the_poll_takes_over_when_a_writer_here_leaves(timers: Timers) -> 
         assert timers.running == 0
 
 
-async def test_winding_a_poll_that_nobody_watches_sets_no_timer(timers: Timers) -> None:
-    Poll(1).wind()
+async def test_a_writer_whose_blob_nobody_watches_leaves_without_a_timer(
+    timers: Timers,
+) -> None:
+    growth, poll = Growth(growing(0)), Poll(1)
+    poll.writer_left(growth)
     assert timers.running == 0
+
+
+async def test_a_writer_that_leaves_another_to_go_on_sets_no_timer(timers: Timers) -> None:
+    growth, poll = Growth(growing(0)), Poll(1)
+    growth.writers += 1
+    with poll.watching(growth, lambda: pytest.fail("it looked")):
+        poll.writer_left(growth)
+        assert timers.running == 0
 
 
 async def test_a_look_that_fails_fails_its_own_blob_only(timers: Timers) -> None:

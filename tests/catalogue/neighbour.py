@@ -3,18 +3,21 @@
     python neighbour.py URL
 
 It answers each line of standard input with one line: `add NAME` and `find NAME` of one
-file, `fill NAME COUNT` of many, `add-and-die NAME`, which kills itself once it was answered.
+file, `fill NAME COUNT` of many, `end NAME`, which ends a file, `forget NAME`, which drops all
+that have ended, `add-and-die NAME`, which kills itself once it was answered.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tailrace.blobs import BlobKey
 from tailrace.catalogue import Catalogue, FileId, FileRecord, FileState, Origin
 from tailrace.catalogue.sql import open_catalogue
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 def a_file(name: str) -> FileRecord:
@@ -28,7 +31,7 @@ def a_file(name: str) -> FileRecord:
         complete_length=None,
         sha256=None,
         origin=Origin.UPLOAD,
-        created_at=datetime(2026, 6, 1, 12, tzinfo=UTC),
+        created_at=NOON,
         sealed_at=None,
         expires_at=None,
         ended_at=None,
@@ -43,6 +46,10 @@ async def obey(catalogue: Catalogue, command: str, name: str, *arguments: str) -
         case "find":
             file = await catalogue.find_file(FileId(f"id-{name}"))
             return "unknown" if file is None else file.state.value
+        case "end":
+            await catalogue.end_file(FileId(f"id-{name}"), reason="over there", at=NOON)
+        case "forget":
+            await catalogue.forget_files(NOON + timedelta(days=1), limit=10)
         case "fill":
             for number in range(int(arguments[0])):
                 await catalogue.add_file(a_file(f"{name}{number}"), [])

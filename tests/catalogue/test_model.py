@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import tempfile
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -185,6 +185,10 @@ class CatalogueMachine(RuleBasedStateMachine):
         if file_id not in self.model.files:
             assert answer is FileNotKnown
             return
+        before = self.model.files[file_id]
+        expires_at = before.expires_at
+        if expires_at is not None:  # the time it is kept begins with the seal
+            expires_at += max(at - before.created_at, timedelta(0))
         assert answer == self.model.change(
             file_id,
             state=FileState.SEALED,
@@ -192,6 +196,7 @@ class CatalogueMachine(RuleBasedStateMachine):
             complete_length=length,
             sha256=sha256,
             sealed_at=at,
+            expires_at=expires_at,
         )
 
     @rule(file_id=ids, at=moments)

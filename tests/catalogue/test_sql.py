@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from tailrace.catalogue import Catalogue, FileRecord, schema
-from tailrace.catalogue.sql import open_catalogue
+from tailrace.catalogue import Catalogue, FileRecord, FileState, LinkRecord, schema
+from tailrace.catalogue.sql import SqlCatalogue, open_catalogue
 from tailrace.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +111,57 @@ async def test_two_catalogues_in_one_process_see_each_others_writes(
     assert await catalogue.find_file(make_file().id) == make_file()
     await other.close()
     assert await catalogue.find_file(make_file().id) == make_file()
+
+
+async def test_a_link_found_before_is_found_again_without_the_database(
+    catalogue: SqlCatalogue,
+    make_file: Callable[..., FileRecord],
+    make_link: Callable[..., LinkRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = make_file()
+    link = make_link(file)
+    await catalogue.add_file(file, [link])
+    assert await catalogue.find_link(link.token_hash) == (link, file)
+    monkeypatch.setattr(catalogue._database, "read", None)
+    assert await catalogue.find_link(link.token_hash) == (link, file)
+
+
+async def test_a_link_found_before_is_not_found_after_another_process_ended_it(
+    catalogue: Catalogue,
+    neighbour: Neighbour,
+    make_file: Callable[..., FileRecord],
+    make_link: Callable[..., LinkRecord],
+) -> None:
+    file = make_file("ours")
+    link = make_link(file)
+    await catalogue.add_file(file, [link])
+    assert await catalogue.find_link(link.token_hash) == (link, file)
+    neighbour.ask("end ours")
+    _, ended = await catalogue.find_link(link.token_hash)
+    assert (ended.state, ended.reason) == (FileState.ABANDONED, "over there")
+    neighbour.ask("forget all")
+    assert await catalogue.find_link(link.token_hash) is None
+
+
+async def test_a_link_is_found_while_another_process_keeps_the_database_locked(
+    catalogue: Catalogue,
+    url: str,
+    make_file: Callable[..., FileRecord],
+    make_link: Callable[..., LinkRecord],
+) -> None:
+    file = make_file()
+    link = make_link(file)
+    await catalogue.add_file(file, [link])
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("UPDATE links SET revoked_at = created_at")
+    for _ in range(2):
+        assert await catalogue.find_link(link.token_hash) == (link, file)
+    other.execute("COMMIT")
+    other.close()
+    revoked, _ = await catalogue.find_link(link.token_hash)
+    assert revoked.revoked_at == link.created_at
 
 
 async def test_closing_leaves_no_thread_and_one_file(url: str, tmp_path: Path) -> None:

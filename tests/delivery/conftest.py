@@ -162,6 +162,31 @@ async def store(request, tmp_path):
 
 
 @pytest.fixture
+async def writer(store):
+    return await store.create("blob")
+
+
+@pytest.fixture(scope="session")
+def bytes_of():
+    """Return so many bytes, of which no two stretches are alike for long."""
+    return lambda length: bytes(range(251)) * (length // 251) + bytes(range(length % 251))
+
+
+@pytest.fixture
+def sealed(store, writer, bytes_of):
+    """Make a sealed blob and open it."""
+
+    @contextlib.asynccontextmanager
+    async def sealed(length):
+        await writer.append(0, [bytes_of(length)])
+        await writer.seal()
+        async with store.open("blob") as reader:
+            yield reader
+
+    return sealed
+
+
+@pytest.fixture
 def open_files(tmp_path):
     """Return the names of all files below `tmp_path` that this process has open."""
 
@@ -241,7 +266,7 @@ class RealServer:
         await asyncio.gather(*self._state.tasks, return_exceptions=True)
 
 
-@pytest.fixture(params=["httptools", "h11"])
+@pytest.fixture(params=["httptools", "h11", "tailrace.server:Protocol"])
 def serve(request):
     """uvicorn on a free port, in this event loop."""
 

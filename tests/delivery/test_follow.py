@@ -11,13 +11,9 @@ from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.blobs.memory import MemoryBlobs
 from tailrace.delivery.follow import follow
 from tailrace.errors import BlobAbandoned
+from tailrace.spans import Span
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def writer(store):
-    return await store.create("blob")
 
 
 @pytest.fixture
@@ -26,10 +22,14 @@ async def reader(store, writer):
         yield reader
 
 
-async def all_from(reader, start=0, chunk_length=4):
-    chunks = [chunk async for chunk in follow(reader, start, lambda: chunk_length)]
-    assert all(0 < len(chunk) <= chunk_length for chunk in chunks)
-    return b"".join(chunks)
+async def all_from(reader, start=0):
+    """What is read span by span."""
+    content = b""
+    async for span in follow(reader, start):
+        assert span.start == start + len(content)
+        assert span.length
+        content += await reader.read(span)
+    return content
 
 
 async def goes_on(task):
@@ -61,19 +61,25 @@ async def test_a_growing_blob_is_followed_from_where_one_joins(writer, reader, s
     assert await reading == b"0123456789abcdef"[start:]
 
 
-async def test_what_is_there_comes_at_once(writer, reader):
+async def test_all_that_is_new_comes_at_once(writer, reader):
     await writer.append(0, [b"0123456789"])
-    async with aclosing(follow(reader, 0, lambda: 4)) as chunks:
-        assert [await anext(chunks) for _ in range(3)] == [b"0123", b"4567", b"89"]
+    async with aclosing(follow(reader, 0)) as spans:
+        assert await anext(spans) == Span(0, 10)
+        await writer.append(10, [b"abc"])
+        await writer.append(13, [b"def"])
+        assert await anext(spans) == Span(10, 16)
     await writer.abandon()
 
 
-async def test_a_chunk_is_as_long_as_is_allowed_just_then(writer, reader):
-    lengths = iter([1, 3, 2, 100])
-    await writer.append(0, [b"0123456789"])
-    await writer.seal()
-    chunks = [chunk async for chunk in follow(reader, 0, lambda: next(lengths))]
-    assert chunks == [b"0", b"123", b"45", b"6789"]
+async def test_of_a_growing_blob_no_span_is_so_long_that_its_end_is_noticed_late(
+    writer, reader
+):
+    longest = 8 * 1024 * 1024
+    await writer.append(0, [bytes(3 * longest)])
+    async with aclosing(follow(reader, 5)) as spans:
+        assert await anext(spans) == Span(5, 5 + longest)
+        await writer.seal()
+        assert await anext(spans) == Span(5 + longest, 3 * longest)
 
 
 # --- how it ends --------------------------------------------------------------------------
@@ -109,12 +115,12 @@ async def test_an_abandoned_blob_does_not_end_politely(writer, reader):
 
 
 async def test_bytes_of_an_abandoned_blob_are_not_sent_to_its_end(writer, reader):
-    await writer.append(0, [b"0123456789"])
-    async with aclosing(follow(reader, 0, lambda: 4)) as chunks:
-        assert await anext(chunks) == b"0123"
+    await writer.append(0, [bytes(10_000_000)])
+    async with aclosing(follow(reader, 0)) as spans:
+        await anext(spans)
         await writer.abandon()
         with pytest.raises(BlobAbandoned):
-            await anext(chunks)
+            await anext(spans)
 
 
 async def test_a_blob_sealed_before_one_joined_does_not_end_politely(writer, reader):
@@ -144,24 +150,23 @@ stories = st.tuples(
     st.lists(st.binary(max_size=30), max_size=8),
     st.integers(0, 8),
     st.floats(0, 1),
-    st.integers(1, 40),
 )
 
 
-async def all_of(store, start, chunk_length):
+async def all_of(store, start):
     async with store.open("blob") as reader:
-        return await all_from(reader, start, chunk_length)
+        return await all_from(reader, start)
 
 
 async def a_follower_gets_exactly_the_bytes(store, story):
-    chunks, joined_after, where, chunk_length = story
+    chunks, joined_after, where = story
     whole = b"".join(chunks)
     start = round(len(whole) * where)
     writer = await store.create("blob")
     reading = None
     for count, chunk in enumerate([*chunks, b""]):
         if count == min(joined_after, len(chunks)):
-            reading = asyncio.create_task(all_of(store, start, chunk_length))
+            reading = asyncio.create_task(all_of(store, start))
         await writer.append(writer.length, [chunk])
     await writer.seal()
     assert await reading == whole[start:]
@@ -184,7 +189,7 @@ async def test_whatever_is_appended_to_a_file_a_follower_gets_exactly_the_bytes(
 @settings(max_examples=30, deadline=None)
 @given(stories)
 async def test_whoever_writes_in_another_process_a_follower_gets_exactly_the_bytes(story):
-    chunks, _, where, chunk_length = story
+    chunks, _, where = story
     whole = b"".join(chunks)
     start = round(len(whole) * where)
     with tempfile.TemporaryDirectory() as root:
@@ -192,7 +197,7 @@ async def test_whoever_writes_in_another_process_a_follower_gets_exactly_the_byt
         store = DirectoryBlobs(Path(root), threads=2)
         other = DirectoryBlobs(Path(root), threads=2, poll_seconds=0.001)
         writer = await store.create("blob")
-        reading = asyncio.create_task(all_of(other, start, chunk_length))
+        reading = asyncio.create_task(all_of(other, start))
         for chunk in chunks:
             await writer.append(writer.length, [chunk])
         await writer.seal()

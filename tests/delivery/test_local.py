@@ -201,6 +201,7 @@ async def test_whoever_writes_to_a_fifo_is_not_disturbed(tmp_path, monkeypatch):
     assert opened == []
 
 
+@pytest.mark.usefixtures("nothing_at_hand")
 async def test_a_fifo_that_takes_the_place_of_a_file_is_refused_at_once(path, monkeypatch):
     look = os.stat
 
@@ -221,6 +222,7 @@ async def test_a_fifo_that_takes_the_place_of_a_file_is_refused_at_once(path, mo
 # --- who leaves ---------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("nothing_at_hand")
 async def test_who_leaves_while_a_file_is_opened_leaves_no_file_open(
     path, gated, open_files, closed
 ):

@@ -14,7 +14,7 @@ import socket
 import struct
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import uvicorn
@@ -27,6 +27,7 @@ GET_1_0 = b"GET / HTTP/1.0\r\n\r\n"
 BODY = "http.response.body"
 ZERO_COPY_SEND = "http.response.zerocopysend"
 PATH_SEND = "http.response.pathsend"
+TRAILERS = "http.response.trailers"
 
 SECONDS_FOR_ANYTHING = 10
 
@@ -153,6 +154,8 @@ class Response:
     fields: dict[str, str]
     """By names in lower case."""
     content: bytes
+    trailers: dict[str, str] = field(default_factory=dict)
+    """Those of chunked content."""
 
 
 class Client:
@@ -193,12 +196,15 @@ class Client:
         status_line = self.file.readline()
         if not status_line:
             raise Cut(b"")
+        return Response(int(status_line.split()[1]), self._fields(), b"")
+
+    def _fields(self) -> dict[str, str]:
         fields = {}
         while (line := self.file.readline().decode("latin-1").strip()) != "":
             name, _, value = line.partition(":")
             assert name not in fields
             fields[name.lower()] = value.strip()
-        return Response(int(status_line.split()[1]), fields, b"")
+        return fields
 
     def has_ended(self) -> bool:
         """Whether the server closes, and sends nothing before."""
@@ -214,22 +220,23 @@ class Client:
         if "content-length" in response.fields:
             return self._exactly(int(response.fields["content-length"]), b"")
         if "transfer-encoding" in response.fields:
-            return self._chunks()
+            return self._chunks(response)
         return self.file.read()
 
-    def _chunks(self) -> bytes:
+    def _chunks(self, response: Response) -> bytes:
         content = b""
         while True:
             size = self.file.readline()
             if not size.endswith(b"\r\n"):
                 raise Cut(content)
             length = int(size, 16)
+            if not length:
+                response.trailers = self._fields()
+                return content
             content += self._exactly(length, content)
             end = self.file.readline()
             if end != b"\r\n":
                 raise Cut(content)
-            if not length:
-                return content
 
     def _exactly(self, length: int, before: bytes) -> bytes:
         try:

@@ -15,6 +15,7 @@ from serving import (
     GET_1_0,
     HEAD,
     PATH_SEND,
+    TRAILERS,
     ZERO_COPY_SEND,
     Cut,
     answering,
@@ -46,7 +47,17 @@ def file_of(path):
 # --- what is offered ----------------------------------------------------------------------
 
 
-def test_both_messages_are_offered(served):
+FILES = {ZERO_COPY_SEND: {}, PATH_SEND: {"offset": True, "count": True, "pieces": True}}
+
+
+@pytest.mark.parametrize(
+    ("request_", "offers"),
+    [(GET, FILES | {TRAILERS: {}}), (GET_1_0, FILES)],
+    ids=["1.1", "1.0"],
+)
+def test_files_are_offered_to_all_and_trailer_fields_only_where_they_can_be_sent(
+    served, request_, offers
+):
     offered = []
 
     async def app(scope, receive, send):
@@ -54,8 +65,8 @@ def test_both_messages_are_offered(served):
         await answering(b"")(scope, receive, send)
 
     served.app = app
-    served.get()
-    assert offered == [{ZERO_COPY_SEND: {}, PATH_SEND: {"offset": True, "count": True}}]
+    served.get(request_)
+    assert offered == [offers]
 
 
 def test_what_an_application_does_to_its_scope_stays_in_its_request(served):
@@ -71,7 +82,7 @@ def test_what_an_application_does_to_its_scope_stays_in_its_request(served):
         for _ in range(2):
             client.send(GET)
             client.response()
-    assert seen == [2, 2]
+    assert seen == [3, 3]
 
 
 # --- zerocopysend -------------------------------------------------------------------------
@@ -757,8 +768,8 @@ def test_a_cancelled_sending_leaves_nothing_behind(served, long_path, nothing_le
     served.app = app
     with served.connect(receive_buffer=64 * KIB) as client:
         client.send(GET)
-        client.head()
+        response = client.head()
         until(lambda: len(outcomes) == 2)
         with pytest.raises(Cut):
-            client._chunks()
+            client._content(response)
     assert outcomes == ["cancelled", "cut"]

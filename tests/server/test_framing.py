@@ -46,6 +46,53 @@ def test_the_length_counts_only_where_it_frames():
     assert b"content-length: 4\r\n" in head(304, LENGTH_4).octets
 
 
+@pytest.mark.parametrize("status", [101, 103, 204])
+def test_a_length_is_not_written_where_there_is_never_content(status):
+    """RFC 9110 §8.6."""
+    assert b"content-length" not in head(status, [(b"Content-Length", b"0")]).octets
+
+
+def test_http_1_0_is_told_that_the_connection_stays():
+    """RFC 9112 §9.3: otherwise it would take it that it does not."""
+    written = head(fields=LENGTH_4, http_version="1.0")
+    assert written.keep_alive
+    assert b"connection: keep-alive\r\n" in written.octets
+
+
+def test_http_1_0_is_told_nothing_of_a_connection_that_does_not_stay():
+    for written in (
+        head(http_version="1.0"),  # its end is the end of the content
+        head(fields=LENGTH_4, http_version="1.0", keep_alive=False),
+    ):
+        assert not written.keep_alive
+        assert b"keep-alive" not in written.octets
+
+
+DEFAULTS = [(b"date", b"Sat, 29 Oct 1994 19:43:31 GMT"), (b"server", b"uvicorn")]
+
+
+def test_what_the_application_says_is_not_said_again_by_the_server():
+    """RFC 9110 §5.3: neither may stand twice."""
+    given = [(b"Date", b"Sun, 30 Oct 1994 00:00:00 GMT"), *LENGTH_4]
+    written = framing.response_head(
+        200, given, DEFAULTS, method="GET", http_version="1.1", keep_alive=True
+    ).octets
+    assert written.count(b"date: ") == 1
+    assert b"date: Sun, 30 Oct 1994 00:00:00 GMT\r\n" in written
+    assert b"server: uvicorn\r\n" in written
+
+
+def test_the_date_is_that_of_the_response():
+    assert framing.dated(DEFAULTS, 784111777.9) == [
+        (b"date", b"Sun, 06 Nov 1994 08:49:37 GMT"),
+        (b"server", b"uvicorn"),
+    ]
+
+
+def test_a_date_that_is_not_wanted_is_not_added():
+    assert framing.dated([], 784111777) == []
+
+
 @pytest.mark.parametrize("http_version", ["1.0", "1.1"])
 @pytest.mark.parametrize("status", [200, 204, 304])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

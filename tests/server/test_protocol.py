@@ -323,8 +323,11 @@ def test_a_refusal_of_head_has_no_content(served):
         assert client.has_ended()
 
 
-def test_the_first_of_two_applications_is_told_when_the_client_leaves(served, nothing_left):
+def test_the_first_of_two_applications_is_told_when_the_client_leaves(
+    served, limits, nothing_left
+):
     """uvicorn tells only the request that came last."""
+    limits(half_closed_seconds=0.05)
     has_begun = threading.Event()
     outcomes = []
 
@@ -550,6 +553,26 @@ def test_a_client_that_waits_for_100_continue_is_not_cut(served, limits):
         assert client.response().content == b"0123456789"
 
 
+def test_content_that_may_never_come_is_not_waited_for(served):
+    """RFC 9110 §10.1.1: the client may send it all the same, or not."""
+    served.app = deaf
+    with served.connect() as client:
+        client.send(POST_10.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        response = client.response()
+        assert (response.content, response.fields["connection"]) == (b"enough", "close")
+        assert client.has_ended()
+
+
+def test_content_that_came_all_the_same_keeps_the_connection(served):
+    served.app = deaf
+    with served.connect() as client:
+        head = POST_10.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+        client.send(head + b"0123456789")
+        assert "connection" not in client.response().fields
+        client.send(GET)
+        assert client.response().content == b"enough"
+
+
 def test_once_a_response_has_begun_there_is_no_100_continue(served):
     async def app(scope, receive, send):
         await send(start(content_length=6))
@@ -598,6 +621,124 @@ def test_closing_does_not_go_on_for_ever(served, limits, nothing_left):
         assert client.response().status == 400
         with pytest.raises(ConnectionError):
             client.send(bytes(1_000_000_000))
+
+
+# --- clients that shut down their side ----------------------------------------------------
+
+
+def test_a_client_that_has_shut_down_its_side_is_sent_all_of_a_file(
+    served, long_path, nothing_left
+):
+    """RFC 9112 §9.6; uvicorn takes it for one that has left."""
+    served.app = sending(
+        start(content_length=long_path.stat().st_size),
+        {"type": PATH_SEND, "path": str(long_path)},
+    )
+    with served.connect(receive_buffer=65536) as client:
+        client.send(GET)
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.response().content == long_path.read_bytes()
+        assert client.has_ended()
+
+
+def test_a_client_that_has_shut_down_its_side_may_read_slowly(served, limits, long_path):
+    limits(half_closed_seconds=0.05)
+    served.app = sending(
+        start(content_length=long_path.stat().st_size),
+        {"type": PATH_SEND, "path": str(long_path)},
+    )
+    with served.connect(receive_buffer=65536) as client:
+        client.send(GET)
+        client.socket.shutdown(socket.SHUT_WR)
+        time.sleep(0.15)  # several times the limit; both buffers are full
+        assert client.response().content == long_path.read_bytes()
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_one_that_is_sent_nothing_any_more_is_taken_for_one_that_has_left(
+    served, limits, nothing_left, has_begun
+):
+    limits(half_closed_seconds=0.05)
+    outcomes = []
+
+    async def app(scope, receive, send):
+        if has_begun:
+            await send(start())
+            await send({"type": BODY, "body": b"a", "more_body": True})
+        await receive()
+        outcomes.append((await receive())["type"])
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        client.socket.shutdown(socket.SHUT_WR)
+        until(lambda: outcomes)
+        assert outcomes == ["http.disconnect"]
+        with pytest.raises(Cut):
+            client.response()
+
+
+def test_one_that_has_refused_the_last_octets_is_noticed(served, limits, nothing_left):
+    """Nobody reads from it any more, and so nobody would be told of the reset."""
+    limits(half_closed_seconds=0.05)
+    has_left = threading.Event()
+    outcomes = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send(start())
+        while not has_left.is_set():
+            await asyncio.sleep(0)
+        await send({"type": BODY, "body": b"a", "more_body": True})
+        outcomes.append((await receive())["type"])
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        client.file.readline()
+    has_left.set()
+    until(lambda: outcomes)
+    assert outcomes == ["http.disconnect"]
+
+
+def test_one_that_is_sent_something_from_time_to_time_is_believed(served, limits):
+    limits(half_closed_seconds=0.1)
+
+    async def app(scope, receive, send):
+        await send(start())
+        for _ in range(10):
+            await send({"type": BODY, "body": b"a", "more_body": True})
+            await asyncio.sleep(0.03)
+        await send({"type": BODY})
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.response().content == b"a" * 10
+
+
+def test_one_that_has_really_left_is_noticed_when_it_is_sent_something(
+    served, limits, nothing_left
+):
+    limits(half_closed_seconds=60)
+    outcomes = []
+
+    async def app(scope, receive, send):
+        await receive()
+        leaving = asyncio.create_task(receive())
+        await send(start())
+        while not leaving.done():
+            await send({"type": BODY, "body": b"a", "more_body": True})
+            await asyncio.sleep(0.01)
+        outcomes.append(leaving.result()["type"])
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET)
+        client.head()
+    until(lambda: outcomes)
+    assert outcomes == ["http.disconnect"]
 
 
 # --- clients that leave, at every stage ---------------------------------------------------

@@ -42,60 +42,98 @@ def test_near_is_a_short_round_trip_that_was_measured(microseconds, is_near):
     assert tcp.is_near(Connection()) is is_near
 
 
-def test_a_long_transfer_to_someone_near_gets_a_small_buffer(pair):
-    server, _ = pair
-    with tcp.long_transfer(server, 2**30):
-        assert option(server, socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * tcp.SEND_BUFFER_BYTES
-    assert option(server, socket.SOL_SOCKET, _SO_BUF_LOCK) == 0
+def buffer_of(connection):
+    return (
+        option(connection, socket.SOL_SOCKET, socket.SO_SNDBUF),
+        option(connection, socket.SOL_SOCKET, _SO_BUF_LOCK),
+    )
 
 
-def test_a_long_transfer_to_someone_far_leaves_the_buffer_to_the_kernel(pair, monkeypatch):
+SMALL = 2 * tcp.SEND_BUFFER_BYTES  # the kernel doubles what it is given
+
+
+def test_much_to_someone_near_gets_a_small_buffer(pair):
     server, _ = pair
-    before = option(server, socket.SOL_SOCKET, socket.SO_SNDBUF)
+    buffer = tcp.SendBuffer(server)
+    buffer.carry(2**30)
+    assert buffer_of(server) == (SMALL, 1)
+    buffer.restore()
+    assert buffer_of(server) == (SMALL, 0)
+
+
+def test_what_comes_in_many_pieces_is_much_as_well(pair):
+    server, _ = pair
+    before = buffer_of(server)
+    buffer = tcp.SendBuffer(server)
+    for _ in range(8):
+        buffer.carry(tcp.SEND_BUFFER_BYTES // 4)
+    assert buffer_of(server) == before
+    buffer.carry(1)
+    assert buffer_of(server) == (SMALL, 1)
+
+
+def test_each_response_is_counted_by_itself(pair):
+    server, _ = pair
+    before = buffer_of(server)
+    buffer = tcp.SendBuffer(server)
+    for _ in range(8):
+        buffer.carry(tcp.SEND_BUFFER_BYTES)
+        buffer.restore()
+    assert buffer_of(server) == before
+
+
+def test_much_to_someone_far_leaves_the_buffer_to_the_kernel(pair, monkeypatch):
+    server, _ = pair
+    before = buffer_of(server)
     monkeypatch.setattr(tcp, "NEAR_MICROSECONDS", 0)
-    with tcp.long_transfer(server, 2**30):
-        assert option(server, socket.SOL_SOCKET, socket.SO_SNDBUF) == before
-        assert option(server, socket.SOL_SOCKET, _SO_BUF_LOCK) == 0
+    tcp.SendBuffer(server).carry(2**30)
+    assert buffer_of(server) == before
 
 
 def test_a_buffer_that_someone_has_chosen_stays(pair):
     server, _ = pair
     server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 100_000)
-    with tcp.long_transfer(server, 2**30):
-        assert option(server, socket.SOL_SOCKET, socket.SO_SNDBUF) == 200_000
-    assert option(server, socket.SOL_SOCKET, _SO_BUF_LOCK) == 1
-
-
-def test_a_short_transfer_leaves_the_buffer_alone(pair):
-    server, _ = pair
-    before = option(server, socket.SOL_SOCKET, socket.SO_SNDBUF)
-    with tcp.long_transfer(server, tcp.SEND_BUFFER_BYTES):
-        assert option(server, socket.SOL_SOCKET, socket.SO_SNDBUF) == before
+    buffer = tcp.SendBuffer(server)
+    buffer.carry(2**30)
+    assert buffer_of(server) == (200_000, 1)
+    buffer.restore()
+    assert buffer_of(server) == (200_000, 1)
 
 
 def test_packets_are_filled_for_the_time_of_a_transfer_whatever_ends_it(pair):
     server, _ = pair
-    with contextlib.suppress(ValueError), tcp.long_transfer(server, 2**30):
+    with contextlib.suppress(ValueError), tcp.corked(server):
         assert option(server, socket.IPPROTO_TCP, socket.TCP_CORK) == 1
         raise ValueError
     assert option(server, socket.IPPROTO_TCP, socket.TCP_CORK) == 0
-    assert option(server, socket.SOL_SOCKET, _SO_BUF_LOCK) == 0
 
 
 def test_a_connection_that_was_reset_can_be_undone_too(pair):
     server, client = pair
-    with tcp.long_transfer(server, 2**30):
+    buffer = tcp.SendBuffer(server)
+    with tcp.corked(server):
+        buffer.carry(2**30)
         tcp.reset_on_close(client)
         client.close()
         with pytest.raises(ConnectionResetError):
             server.recv(1)
+    buffer.restore()
+
+
+def test_a_connection_that_was_closed_is_left_alone(pair):
+    server, _ = pair
+    with tcp.corked(server):
+        server.close()
 
 
 def test_a_unix_socket_is_left_alone():
     one, other = socket.socketpair()
-    with one, other, tcp.long_transfer(one, 2**30):
+    with one, other, tcp.corked(one):
+        buffer = tcp.SendBuffer(one)
+        buffer.carry(2**30)
         one.sendall(b"as before")
         assert other.recv(100) == b"as before"
+        buffer.restore()
 
 
 def test_what_the_other_machine_has_not_confirmed_is_counted(pair):

@@ -66,6 +66,7 @@ async def test_what_we_override_is_there_with_its_arguments():
         "connection_made": ["self", "transport"],
         "connection_lost": ["self", "exc"],
         "data_received": ["self", "data"],
+        "eof_received": ["self"],
         "handle_websocket_upgrade": ["self"],
         "send_400_response": ["self", "msg"],
         "on_message_begin": ["self"],
@@ -86,6 +87,7 @@ async def test_what_we_use_of_a_connection_is_there():
     protocol, _ = connected(HttpToolsProtocol)
     protocol.data_received(GET[:20])
     assert protocol.headers == []
+    assert protocol.expect_100_continue is False
     assert protocol.url == b"/?a"
     assert len(protocol.pipeline) == 0
     assert protocol.scheme == "http"
@@ -96,6 +98,7 @@ async def test_what_we_use_of_a_connection_is_there():
     assert protocol.cycle is None
     assert not protocol.parser.should_upgrade()
     assert protocol.parser.get_method() == b"GET"
+    protocol.parser.set_dangerous_leniencies(lenient_version=True)
 
 
 class Started(HttpToolsProtocol):

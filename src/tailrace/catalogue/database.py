@@ -15,7 +15,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from tailrace.catalogue import dialects
+from tailrace.catalogue import commits, dialects
+from tailrace.catalogue.commits import CommitWatch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,6 +31,18 @@ class Database:
         self._threads = ThreadPoolExecutor(
             dialects.thread_count(engine.url), thread_name_prefix="tailrace-catalogue"
         )
+        self._commits: CommitWatch | None = None
+
+    async def watch_commits(self) -> None:
+        """Have `version` tell of commits, if the database can. Must not be called twice."""
+        await self.call(self._watch_commits)
+
+    def version(self) -> int | None:
+        """Return a number that no commit by anybody leaves as it is; never wait.
+
+        None where that cannot be told, or not now.
+        """
+        return None if self._commits is None else self._commits.version()
 
     async def read(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -59,7 +72,15 @@ class Database:
 
     def _close(self) -> None:
         self._threads.shutdown()
+        if self._commits is not None:
+            self._commits.close()
         self._reading.dispose()
+
+    def _watch_commits(self) -> None:
+        try:
+            self._commits = commits.watch(self._reading)
+        except DBAPIError as exc:
+            raise dialects.fault(exc) from exc
 
 
 def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:

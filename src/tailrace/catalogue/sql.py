@@ -5,6 +5,7 @@ reading     the questions          writing   the changes: one transaction each
 reading_jobs, writing_jobs         the same of jobs
 tables      what is kept           schema    its version, and `migrations`
 database    the threads            dialects  what differs between databases
+remembered  the hot look-up        commits   whether anybody has changed anything
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tailrace.catalogue.records import (
     LinkRecord,
     UploadRecord,
 )
+from tailrace.catalogue.remembered import Remembered
 
 
 async def open_catalogue(url: str, *, durability: Durability) -> Catalogue:
@@ -48,6 +50,7 @@ async def open_catalogue(url: str, *, durability: Durability) -> Catalogue:
     database = Database(engine)
     try:
         await database.call(schema.prepare, engine)
+        await database.watch_commits()
     except BaseException:
         await database.close()
         raise
@@ -59,6 +62,7 @@ class SqlCatalogue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._links = Remembered(database.version, self._read_link)
 
     async def add_file(
         self,
@@ -84,7 +88,7 @@ class SqlCatalogue:
         await self._database.write(writing.add_link, link)
 
     async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
-        return await self._database.read(reading.find_link, token_hash)
+        return await self._links.find(token_hash)
 
     async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None:
         return await self._database.read(reading.find_upload, key_hash)
@@ -190,6 +194,9 @@ class SqlCatalogue:
 
     async def close(self) -> None:
         await self._database.close()
+
+    async def _read_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        return await self._database.read(reading.find_link, token_hash)
 
 
 _: type[Catalogue] = SqlCatalogue

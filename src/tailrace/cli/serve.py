@@ -7,33 +7,35 @@ import asyncio
 import contextlib
 import ctypes
 import fcntl
-import ipaddress
 import logging
+import math
 import os
-import signal
-import socket
+import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import uvicorn
+from typing import TextIO
 
 from tailrace import __version__
-from tailrace.asgi.app import Tailrace, application
+from tailrace.asgi.app import Tailrace
 from tailrace.cli.discovery import find_producers, shipped_producers
+from tailrace.cli.lines import WorkersEnd
+from tailrace.cli.listening import address_of, is_loopback, listener
 from tailrace.cli.outcomes import DONE, FAILED
+from tailrace.cli.serving import serve, serve_over
 from tailrace.cli.terminal import complain
+from tailrace.cli.workers import CANNOT_START, supervise
 from tailrace.errors import ConfigurationError, TailraceError
-from tailrace.server import Protocol
+from tailrace.settings import Settings
 
 SUMMARY = "run the service"
 
 # glibc's mallopt: M_ARENA_MAX.
 _M_ARENA_MAX = -8
 
-# To give up a file takes some milliseconds.
-_SECONDS_TO_CUT = 5.0
+# Far more than the cores of any machine, and few enough to be no mistake in typing.
+_MOST_WORKERS = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_port,
         default=environ.get("TAILRACE_PORT", "8000"),
         help="the port to listen on; 0 takes a free one (TAILRACE_PORT; default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=environ.get("TAILRACE_WORKERS", "1"),
+        metavar="N",
+        help="how many processes serve; one for each core is enough (TAILRACE_WORKERS;"
+        " default: %(default)s)",
     )
     parser.add_argument(
         "--producers",
@@ -79,90 +89,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     _share_one_arena()
+    _allow_many_files()
     _log_to_standard_error()
     try:
-        _run(arguments)
+        return _run(arguments)
     except ConfigurationError as exc:  # the command is right; this machine is not as it says
         complain(str(exc))
         return FAILED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    with listener(arguments.host, arguments.port) as listening:
+        here = address_of(arguments.host, listening)
+        public = arguments.url
+        if public is None and is_loopback(arguments.host):
+            public = here  # a Host field is the word of whoever asks
+        given = {"catalogue": arguments.catalogue, "public_url": public}
+        tailrace = Tailrace(arguments.dir, **given)
+        data = Path(tailrace.settings.data)
+        with _alone_in(data) as lock:
+            announce = partial(_announce, here, data)
+            if arguments.workers == 1:
+                _offer_producers(tailrace, arguments.producers)
+                serve(tailrace, arguments.host, listening, announce)
+                return DONE
+
+            def work(line: WorkersEnd) -> int:
+                lock.close()  # or a service that lost its parent would hold off the next
+                share = _share(tailrace.settings, arguments.workers)
+                return _work(Tailrace(arguments.dir, **given, **share), arguments, line)
+
+            return supervise(arguments.workers, work, listening, announce)
+
+
+def _work(tailrace: Tailrace, arguments: argparse.Namespace, line: WorkersEnd) -> int:
+    try:
+        _offer_producers(tailrace, arguments.producers)
+        serve_over(line, tailrace, arguments.host)
+    except ConfigurationError as exc:
+        complain(str(exc))
+        return CANNOT_START
     return DONE
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    with _listener(arguments.host, arguments.port) as listener:
-        here = _address(arguments.host, listener)
-        public = arguments.url
-        if public is None and _is_loopback(arguments.host):
-            public = here  # a Host field is the word of whoever asks
-        tailrace = Tailrace(arguments.dir, catalogue=arguments.catalogue, public_url=public)
-        for producer in (*shipped_producers(), *find_producers(arguments.producers)):
-            tailrace.add(producer)
-        grace_seconds = tailrace.settings.grace_seconds
-        config = uvicorn.Config(
-            application(tailrace, _local_names(arguments.host, public)),
-            log_config=None,
-            access_log=False,  # it would write the tokens of links
-            lifespan="off",  # entered below, where its errors are told in a sentence
-            timeout_graceful_shutdown=grace_seconds,  # type: ignore[arg-type]  # any number does
-            server_header=False,
-            http=Protocol,
-        )
-        # The server puts this handler back when it has stopped and raises the signal again.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as loop:
-            server = _Server(config, here, tailrace)
-            loop.run(_serve(tailrace, server, arguments.host, listener))
+def _offer_producers(tailrace: Tailrace, places: Sequence[str]) -> None:
+    for producer in (*shipped_producers(), *find_producers(places)):
+        tailrace.add(producer)
 
 
-async def _serve(
-    tailrace: Tailrace, server: uvicorn.Server, host: str, listener: socket.socket
-) -> None:
-    data = Path(tailrace.settings.data)
-    with _alone_in(data):
-        async with tailrace.lifespan():
-            if not _is_loopback(host) and not await tailrace.service.catalogue.credentials():
-                raise ConfigurationError(
-                    f"listening on {host} without a key would let anyone in: make one with"
-                    f" `tailrace key add NAME --data {data}`, or listen on 127.0.0.1"
-                )
-            try:
-                await server.serve(sockets=[listener])
-            finally:
-                await _cut(server.server_state.tasks)
+def _share(settings: Settings, workers: int) -> dict[str, int]:
+    """Return what each worker may do of that which is counted for the whole service."""
+    return {
+        "jobs": math.ceil(settings.jobs / workers),
+        "waiting_jobs": math.ceil(settings.waiting_jobs / workers),
+    }
 
 
-async def _cut(requests: set[asyncio.Task[None]]) -> None:
-    """End the requests that the server has left, while there is still a service for them."""
-    for request in requests:
-        request.cancel()
-    if requests:
-        await asyncio.wait(requests, timeout=_SECONDS_TO_CUT)
-
-
-class _Server(uvicorn.Server):
-    """A server that says where it is as soon as it listens, and nothing else on standard
-    output."""
-
-    def __init__(self, config: uvicorn.Config, address: str, tailrace: Tailrace) -> None:
-        super().__init__(config)
-        self._address = address
-        self._tailrace = tailrace
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        print(self._address, flush=True)
-        _welcome(self._address, Path(self._tailrace.settings.data))
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Side by side, so that transfers and runs have one grace time, not two.
-        async with asyncio.TaskGroup() as group:
-            stopping = group.create_task(self._tailrace.service.jobs.stop())
-            await super().shutdown(sockets)
-            if self.force_exit:  # asked twice
-                stopping.cancel()
-
-
-def _welcome(address: str, data: Path) -> None:
+def _announce(address: str, data: Path) -> None:
+    print(address, flush=True)
     print(
         f"tailrace {__version__} keeps its files and their catalogue in {data.absolute()}\n"
         "To try it, in another terminal:\n"
@@ -174,22 +158,7 @@ def _welcome(address: str, data: Path) -> None:
 
 
 @contextlib.contextmanager
-def _listener(host: str, port: int) -> Iterator[socket.socket]:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as exc:
-        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc
-        raise ConfigurationError(
-            f"cannot listen on {host} port {port} ({reason}): choose another with --port, or 0"
-            " for a free one"
-        ) from exc
-    with listener:
-        yield listener
-
-
-@contextlib.contextmanager
-def _alone_in(data: Path) -> Iterator[None]:
+def _alone_in(data: Path) -> Iterator[TextIO]:
     """Hold the data directory for one service; the kernel lets go of it with the process."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -212,29 +181,7 @@ def _alone_in(data: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    port = listener.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _local_names(host: str, public: str | None) -> frozenset[str] | None:
-    """Return the names of a service that only this machine reaches; None for others."""
-    if not _is_loopback(host):
-        return None
-    names = {host, urlsplit(public).hostname if public else None}
-    return frozenset(name for name in names if name)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        yield lock
 
 
 def _port(text: str) -> int:
@@ -242,6 +189,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return port
+
+
+def _count(text: str) -> int:
+    count = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= count <= _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"workers are a number from 1 to {_MOST_WORKERS}")
+    return count
 
 
 def _share_one_arena() -> None:
@@ -253,6 +207,16 @@ def _share_one_arena() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
+
+
+def _allow_many_files() -> None:
+    """Have as many files open at once as this user may: each connection is one.
+
+    The limit that is in force is a lower one, for programs that use `select`.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems call a limit what is none
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _log_to_standard_error() -> None:

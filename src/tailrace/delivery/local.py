@@ -11,7 +11,9 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 
+from tailrace import cached
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.blobs.directory import content
 from tailrace.blobs.directory.threads import SharedFile, take
@@ -47,9 +49,9 @@ class LocalFile:
 
     async def read(self, span: Span) -> bytes:
         if span.length <= _SMALL_READ:
-            cached = content.read_cached(self._file.fileno(), span)
-            if cached is not None:
-                return cached
+            found = cached.read(self._file.fileno(), span.start, span.stop)
+            if found is not None:
+                return found
         # Whoever leaves does not wait for the read. The file stays open until it has ended.
         job = _threads.submit(_read, self._file.borrow(), span)
         job.add_done_callback(lambda _: self._file.give_back())
@@ -70,12 +72,23 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
         RuntimeError: there is none, as Starlette's `FileResponse` has it.
         OSError: it cannot be opened.
     """
-    opened = await take(_threads.submit(_open, path), io.FileIO.close)
+    opened = _open_at_once(path)
+    if opened is None:
+        opened = await take(_threads.submit(_open, path), io.FileIO.close)
     file = SharedFile(opened)
     try:
         yield LocalFile(file, os.fstat(opened.fileno()))
     finally:
         _close(file)
+
+
+def read_small_file(path: str | os.PathLike[str]) -> tuple[os.stat_result, bytes] | None:
+    """Return what a regular file is at this moment, and all its bytes, without waiting.
+
+    None where these are many, or where a thread has to do it, or to say why it cannot.
+    """
+    # Looked at first, here as below: merely to open a FIFO or a device may do something to it.
+    return cached.read_regular(path, _SMALL_READ) if cached.is_regular(path) else None
 
 
 def representation_of(found: os.stat_result, media_type: str, now: float) -> Representation:
@@ -85,6 +98,13 @@ def representation_of(found: os.stat_result, media_type: str, now: float) -> Rep
     # A date must not lie in the future (RFC 9110 §8.8.2.1), and no datetime before the year
     # 1; file systems know both.
     modified_at = min(max(found.st_mtime_ns // 10**9, 0), int(now))
+    return _representation(media_type, opaque, modified_at, is_settled)
+
+
+@lru_cache(maxsize=512)
+def _representation(
+    media_type: str, opaque: str, modified_at: int, is_settled: bool
+) -> Representation:
     return Representation(
         media_type=media_type,
         validators=Validators(
@@ -94,9 +114,12 @@ def representation_of(found: os.stat_result, media_type: str, now: float) -> Rep
     )
 
 
+def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
+    return cached.open_regular(path, 0) if cached.is_regular(path) else None
+
+
 def _open(path: str | os.PathLike[str]) -> io.FileIO:
     try:
-        # Looked at first, for merely to open a FIFO or a device may do something to it.
         _require_regular(os.stat(path), path)
         file = io.FileIO(path, opener=_open_without_waiting)
     except (OSError, ValueError) as exc:  # ValueError: a name with NUL in it

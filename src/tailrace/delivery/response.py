@@ -7,14 +7,16 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import lru_cache
 
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader
-from tailrace.delivery.deliver import deliver
-from tailrace.delivery.local import open_file, representation_of
+from tailrace.delivery.deliver import deliver, deliver_content
+from tailrace.delivery.local import open_file, read_small_file, representation_of
+from tailrace.delivery.replies import asks_for_the_whole
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.errors import ClientDisconnected
 from tailrace.protocol.disposition import ContentDisposition, safe_name
@@ -52,7 +54,7 @@ class BlobResponse(Response):
                     scope,
                     receive,
                     send,
-                    further=_lines_of(self),
+                    further=_decoded(tuple(self.raw_headers)),
                 )
         if self.background is not None:
             await self.background()
@@ -112,46 +114,61 @@ class FileResponse(Response):
                 safe_name(filename, default=""),
             )
             self.headers.setdefault("content-disposition", disposition.to_field())
-        self._announced: list[tuple[str, str]] = []
-        self._announce("accept-ranges", "bytes")
+        self._announced: list[tuple[bytes, bytes]] = []
+        self._announce(b"accept-ranges", b"bytes")
         self.stat_result = stat_result
         if stat_result is not None:
             self.set_stat_headers(stat_result)
 
     def set_stat_headers(self, stat_result: os.stat_result) -> None:
         """Announce in `headers` what will be sent if this is the file that is found."""
-        self._announce("content-length", str(stat_result.st_size))
+        self._announce(b"content-length", b"%d" % stat_result.st_size)
         for name, value in self._representation_of(stat_result).validating_fields():
-            self._announce(name, value)
+            self._announce(name.lower().encode("ascii"), value.encode("latin-1"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        further = [line for line in _lines_of(self) if line not in self._announced]
         with suppress(ClientDisconnected):
-            async with open_file(self.path) as file:
-                await deliver(
-                    file,
-                    self._representation_of(file.found),
-                    scope,
-                    receive,
+            is_usual = scope["method"] == "GET" and asks_for_the_whole(scope)
+            small = read_small_file(self.path) if is_usual else None
+            if small is not None:
+                found, content = small
+                await deliver_content(
+                    content,
+                    self._representation_of(found),
                     send,
-                    further=further,
+                    further=self._further(),
                     status_code=self.status_code,
                 )
+            else:
+                await self._deliver(scope, receive, send)
         if self.background is not None:
             await self.background()
+
+    async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with open_file(self.path) as file:
+            await deliver(
+                file,
+                self._representation_of(file.found),
+                scope,
+                receive,
+                send,
+                further=self._further(),
+                status_code=self.status_code,
+            )
 
     def _representation_of(self, found: os.stat_result) -> Representation:
         return representation_of(found, self.headers["content-type"], time.time())
 
-    def _announce(self, name: str, value: str) -> None:
+    def _announce(self, name: bytes, value: bytes) -> None:
         # What we said before sending is not what the user wants instead of ours.
-        if name not in self.headers:
-            self.headers[name] = value
-            self._announced.append((name.lower(), value))
+        if all(name != given for given, _ in self.raw_headers):
+            self.raw_headers.append((name, value))
+            self._announced.append((name, value))
+
+    def _further(self) -> FieldLines:
+        return _decoded(tuple(line for line in self.raw_headers if line not in self._announced))
 
 
-def _lines_of(response: Response) -> FieldLines:
-    return [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in response.raw_headers
-    ]
+@lru_cache(maxsize=512)
+def _decoded(lines: tuple[tuple[bytes, bytes], ...]) -> FieldLines:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in lines)

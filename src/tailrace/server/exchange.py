@@ -1,10 +1,17 @@
 """One request and its response: the messages of an application become octets.
 
-    start ──► head held ──► content ──► complete
+    start ──► head held ──► content ──► (trailer fields) ──► complete
 
 A head is held until the content begins, so that both leave in one packet, and an application
 that fails in between can still be answered by a 500; but no longer than this turn of the event
 loop: a client may be waiting for the head while the content is being made.
+
+`http.response.pathsend` may have further keys, which are in no standard. `offset` and `count`
+choose a span of the file. With `pieces` no path is opened: it is an async iterable of content,
+each piece octets, or an offset and a count of what `file` holds, which is a descriptor or has a
+`fileno()`. So all of a response is one message, which middleware passes on as it is, whether it
+has several parts or grows for hours. (Who passes it on had better not know another meaning: so
+the `path` beside `pieces` should be one that nobody can open.)
 
 What `send` promises beyond ASGI:
 
@@ -13,14 +20,17 @@ What `send` promises beyond ASGI:
   end: the clean-up that stands behind a `send` runs. It raises an OSError, as ASGI asks since
   2.4, only for the messages of an application that knows this server:
   `http.response.zerocopysend`, and `http.response.pathsend` with an `offset` or a `count`. A
-  file that was sent in part is then not taken for a delivery.
-- When a file cannot be read, or is shorter than was promised, it raises StorageUnavailable.
-  The connection is cut, unless the head is still held.
+  file that was sent in part is then not taken for a delivery. Who gives `pieces` is told by
+  them: the next is asked for when the kernel has the last, the end is reached when it has
+  all, and when the client leaves they are closed, also while they wait for something.
+- When a file cannot be read, or is shorter than was promised, it raises StorageUnavailable;
+  when `pieces` raise, their error. The connection is cut, unless the head is still held.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +41,7 @@ from tailrace.server import cache, files, framing
 from tailrace.server.framing import Framing, ResponseHead
 from tailrace.server.sending import LEFT, Outlet
 from tailrace.server.transfer import Disconnected
+from tailrace.spans import Span
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
@@ -41,6 +52,7 @@ _START = "http.response.start"
 _BODY = "http.response.body"
 _ZERO_COPY_SEND = "http.response.zerocopysend"
 _PATH_SEND = "http.response.pathsend"
+_TRAILERS = "http.response.trailers"
 
 # Up to this length a file is read and leaves with the head in one call.
 _SMALL_BYTES = 64 * 1024
@@ -54,12 +66,15 @@ class Exchange:
 
     __slots__ = (
         "_app",
+        "_awaits_trailers",
         "_cycle",
         "_flushing",
         "_head",
-        "_is_sending_file",
+        "_is_busy",
+        "_is_content_complete",
         "_left",
         "_outlet",
+        "_trailers",
     )
 
     def __init__(
@@ -71,14 +86,17 @@ class Exchange:
         self._head: ResponseHead | None = None
         self._flushing: asyncio.Handle | None = None
         self._left: int | None = None  # of the Content-Length, if there is one
-        self._is_sending_file = False
+        self._is_busy = False
+        self._awaits_trailers = False
+        self._trailers: list[tuple[bytes, bytes]] = []
+        self._is_content_complete = False
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         if scope["type"] == "http":
             # Of uvicorn's own, if it gets some, none would be understood below.
-            scope["extensions"] = _offered(self._outlet)
+            scope["extensions"] = _offered(self._outlet, scope["http_version"])
         try:
             return await self._app(scope, receive, self.send)
         except Disconnected:  # told by us, so not an error to be logged (ASGI 2.4)
@@ -99,77 +117,162 @@ class Exchange:
         if kind == _START:
             self._start(message)
             return
+        if kind == _TRAILERS:
+            self._send_trailers(message)
+            return
         head = self._begin_content(kind)
         try:
-            if kind == _BODY:
-                is_last = not message.get("more_body", False)
-                self._write(head, message.get("body", b""), is_last)
-                await self._outlet.drained()
-            elif kind in (_ZERO_COPY_SEND, _PATH_SEND) and self._outlet.takes_files:
-                is_last = kind == _PATH_SEND or not message.get("more_body", False)
-                await self._send_file(head, message, is_last)
-            else:
-                raise RuntimeError(f"Unexpected ASGI message '{kind}'.")
+            is_last = await self._send_content(head, kind, message)
         except Disconnected:
             self._cycle.disconnected = True
             if _tells(message):
                 raise
             return
         if is_last:
-            self._complete()
+            self._is_content_complete = True
+            if not self._awaits_trailers:
+                self._complete()
+
+    async def _send_content(self, head: ResponseHead, kind: str, message: Message) -> bool:
+        """Send what a message has; return whether that was the last of the content."""
+        takes_files = self._outlet.takes_files
+        if kind == _BODY:
+            self._stop_flushing()
+            is_last = not message.get("more_body", False)
+            self._write(head, message.get("body", b""), is_last)
+            await self._outlet.drained()
+            return is_last
+        if kind == _PATH_SEND and takes_files and "pieces" in message:
+            await self._send_pieces(head, message)
+            return True
+        if kind in (_ZERO_COPY_SEND, _PATH_SEND) and takes_files:
+            self._stop_flushing()
+            is_last = kind == _PATH_SEND or not message.get("more_body", False)
+            await self._send_file(head, message, is_last)
+            return is_last
+        raise RuntimeError(f"Unexpected ASGI message '{kind}'.")
 
     def _start(self, message: Message) -> None:
         cycle = self._cycle
         if self._head is not None:
             raise RuntimeError(f"Unexpected ASGI message '{_START}', a response has begun.")
-        cycle.waiting_for_100_continue = False
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            if cycle.more_body and not cycle.body:
+                # Whether the content will come all the same, nobody knows (RFC 9110 §10.1.1).
+                cycle.keep_alive = False
         self._head = head = framing.response_head(
             message["status"],
-            [*cycle.default_headers, *message.get("headers", ())],
+            message.get("headers", ()),
+            framing.dated(cycle.default_headers, time.time()),
             method=cycle.scope["method"],
             http_version=cycle.scope["http_version"],
             keep_alive=cycle.keep_alive,
         )
         self._left = head.content_length
+        self._awaits_trailers = message.get("trailers", False)
         self._flushing = asyncio.get_running_loop().call_soon(self._flush)
 
     def _begin_content(self, kind: str) -> ResponseHead:
-        if self._head is None or self._flushing is None:
+        if self._head is None:
             raise RuntimeError(f"Expected ASGI message '{_START}', but got '{kind}'.")
-        if self._cycle.response_complete:
+        if self._cycle.response_complete or self._is_content_complete:
             raise RuntimeError(f"Unexpected ASGI message '{kind}', the response is complete.")
-        if self._is_sending_file:
+        if self._is_busy:
             raise RuntimeError(f"Unexpected ASGI message '{kind}' while a file is sent.")
-        self._flushing.cancel()  # the head leaves now, or stays if this message is wrong
         return self._head
+
+    def _stop_flushing(self) -> None:
+        """Hold the head until it leaves with the content, or stays if the content is wrong."""
+        if self._flushing is not None:
+            self._flushing.cancel()
 
     def _write(self, head: ResponseHead, content: bytes, is_last: bool) -> None:
         if head.framing is Framing.NONE:
             content = b""
-        self._account(len(content), is_last)
-        before, after = framing.around(head.framing, len(content), is_last=is_last)
-        self._outlet.write((self._take(head), before, content, after))
+        before, after = self._around(head, len(content), is_last)
+        self._outlet.write((before, content, after))
+
+    def _around(self, head: ResponseHead, length: int, is_last: bool) -> tuple[bytes, bytes]:
+        """Return what goes before and after some content: the head, and the framing."""
+        self._account(length, is_last)
+        is_end = is_last and not self._awaits_trailers
+        before, after = framing.around(head.framing, length, is_last=is_end)
+        return self._take(head) + before, after
 
     async def _send_file(self, head: ResponseHead, message: Message, is_last: bool) -> None:
         if head.framing is Framing.NONE:
             self._write(head, b"", is_last)
             return
         with files.opened(message, self._left) as (descriptor, span):
-            self._account(span.length, is_last)
-            before, after = framing.around(head.framing, span.length, is_last=is_last)
-            before = self._take(head) + before
-            content = None
-            if span.length <= _SMALL_BYTES:
-                content = cache.read_resident(descriptor, span.start, span.stop)
-            if content is not None:
-                self._outlet.write((before, content, after))
+            content = _resident(descriptor, span)
+            if content is None:
+                await self._send_long(head, descriptor, span, is_last)
+            else:
+                self._write(head, content, is_last)
                 await self._outlet.drained()
-                return
-            self._is_sending_file = True
+
+    async def _send_pieces(self, head: ResponseHead, message: Message) -> None:
+        if head.framing is not Framing.NONE:
+            self._is_busy = True
+            pieces = message["pieces"]
             try:
-                await self._outlet.send_file(before, descriptor, span, after)
+                iterator = aiter(pieces)
+                # Meanwhile the head is still held, but not until a file begins to grow.
+                while True:
+                    piece = await self._outlet.unless_lost(anext(iterator, None))
+                    if piece is None:
+                        break
+                    await self._send_piece(head, piece, message)
+            except BaseException:
+                self._stop_flushing()
+                if self._cycle.response_started:
+                    self._cut("the content cannot be had to its end")
+                raise
             finally:
-                self._is_sending_file = False
+                self._is_busy = False
+                if hasattr(pieces, "aclose"):
+                    await pieces.aclose()
+        self._stop_flushing()
+        self._write(head, b"", is_last=True)
+        await self._outlet.drained()
+
+    async def _send_piece(
+        self, head: ResponseHead, piece: bytes | tuple[int, int], message: Message
+    ) -> None:
+        self._stop_flushing()
+        if isinstance(piece, tuple):
+            offset, count = piece
+            span = Span(offset, offset + count)
+            content = _resident(files.descriptor_of(message["file"]), span)
+            if content is None:
+                with files.lent(message["file"]) as descriptor:
+                    await self._send_long(head, descriptor, span, is_last=False)
+                return
+            piece = content
+        self._write(head, piece, is_last=False)
+        await self._outlet.drained()
+
+    async def _send_long(
+        self, head: ResponseHead, descriptor: int, span: Span, is_last: bool
+    ) -> None:
+        before, after = self._around(head, span.length, is_last)
+        is_busy, self._is_busy = self._is_busy, True
+        try:
+            await self._outlet.send_file(before, descriptor, span, after)
+        finally:
+            self._is_busy = is_busy
+
+    def _send_trailers(self, message: Message) -> None:
+        """Take trailer fields, which only chunked content has a place for (RFC 9112 §7.1.2)."""
+        if self._head is None or not (self._awaits_trailers and self._is_content_complete):
+            raise RuntimeError(f"Unexpected ASGI message '{_TRAILERS}'.")
+        self._trailers += message.get("headers", ())
+        if message.get("more_trailers", False):
+            return
+        if self._head.framing is Framing.CHUNKED:
+            self._outlet.write((framing.last_chunk(self._trailers),))
+        self._complete()
 
     def _account(self, length: int, is_last: bool) -> None:
         """Check content against the Content-Length, before any of it is sent."""
@@ -207,6 +310,7 @@ class Exchange:
         cycle = self._cycle
         cycle.response_complete = True
         cycle.message_event.set()
+        self._outlet.end_response()
         if not cycle.keep_alive:
             self._outlet.close(in_stages=cycle.more_body)
         cycle.on_response()
@@ -216,21 +320,28 @@ class Exchange:
 
         Where nothing was sent yet, uvicorn answers with a 500.
         """
-        cycle = self._cycle
-        if self._head is not None and cycle.response_started and not cycle.response_complete:
-            # Where the end of the connection is the end of the content, a part of it must not
-            # look like the whole.
-            self._outlet.cut(
-                "the response was not completed",
-                reset=self._head.framing is Framing.CLOSE,
-            )
+        if self._cycle.response_started and not self._cycle.response_complete:
+            self._cut("the response was not completed")
+
+    def _cut(self, reason: str) -> None:
+        # Where the end of the connection is the end of the content, a part of it must not
+        # look like the whole.
+        is_delimited = self._head is None or self._head.framing is not Framing.CLOSE
+        self._outlet.cut(reason, reset=not is_delimited)
 
 
-def _offered(outlet: Outlet) -> dict[str, dict[object, object]]:
-    if not outlet.takes_files:
-        return {}
+def _offered(outlet: Outlet, http_version: str) -> dict[str, dict[object, object]]:
     # The keys tell which further ones a message may have: those are not in the standard.
-    return {_ZERO_COPY_SEND: {}, _PATH_SEND: {"offset": True, "count": True}}
+    further: dict[object, object] = {"offset": True, "count": True, "pieces": True}
+    files = {_ZERO_COPY_SEND: {}, _PATH_SEND: further} if outlet.takes_files else {}
+    return files if http_version == "1.0" else files | {_TRAILERS: {}}
+
+
+def _resident(descriptor: int, span: Span) -> bytes | None:
+    """Return what is not worth a transfer of its own, if there is no need to wait for it."""
+    if span.length > _SMALL_BYTES:
+        return None
+    return cache.read_resident(descriptor, span.start, span.stop)
 
 
 def _tells(message: Message) -> bool:

@@ -28,7 +28,7 @@ def opened(message: Mapping[str, Any], limit: int | None) -> Iterator[tuple[int,
         position = None
     else:
         position = _Position(message["file"]) if message.get("offset") is None else None
-        descriptor = os.dup(_descriptor_of(message["file"]))
+        descriptor = os.dup(descriptor_of(message["file"]))
     try:
         start = message.get("offset") or 0 if position is None else position.tell()
         span = _span(descriptor, start, message.get("count"), limit)
@@ -37,6 +37,21 @@ def opened(message: Mapping[str, Any], limit: int | None) -> Iterator[tuple[int,
         os.close(descriptor)
     if position is not None:
         position.move(span.stop)
+
+
+@contextmanager
+def lent(file: Any) -> Iterator[int]:
+    """Lend a duplicate of a file's descriptor."""
+    descriptor = os.dup(descriptor_of(file))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def descriptor_of(file: Any) -> int:
+    """Return a descriptor that was given by its number, or by an object that has one."""
+    return file if isinstance(file, int) else int(file.fileno())
 
 
 def _span(descriptor: int, start: int, count: int | None, limit: int | None) -> Span:
@@ -64,10 +79,6 @@ def _open(path: str) -> int:
     raise StorageUnavailable(f"{path} is not a regular file")
 
 
-def _descriptor_of(file: Any) -> int:
-    return file if isinstance(file, int) else int(file.fileno())
-
-
 class _Position:
     """Where a file is read next: that of the file object, which may have read ahead."""
 
@@ -77,10 +88,10 @@ class _Position:
     def tell(self) -> int:
         if hasattr(self._file, "tell"):
             return int(self._file.tell())
-        return os.lseek(_descriptor_of(self._file), 0, os.SEEK_CUR)
+        return os.lseek(descriptor_of(self._file), 0, os.SEEK_CUR)
 
     def move(self, offset: int) -> None:
         if hasattr(self._file, "seek"):
             self._file.seek(offset)
         else:
-            os.lseek(_descriptor_of(self._file), offset, os.SEEK_SET)
+            os.lseek(descriptor_of(self._file), offset, os.SEEK_SET)

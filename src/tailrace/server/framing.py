@@ -7,10 +7,25 @@ import functools
 import http
 import re
 from collections.abc import Iterable
+from email.utils import formatdate
 from typing import NamedTuple
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+# Those that frame the message, route it, or say how the content is to be read are of no use
+# behind it, or do harm (RFC 9110 §6.5.1).
+_NOT_IN_TRAILERS = frozenset(
+    {
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"trailer",
+        b"transfer-encoding",
+    }
+)
 
 FieldLines = Iterable[tuple[bytes, bytes]]
 
@@ -38,19 +53,29 @@ class ResponseHead(NamedTuple):  # made for each response, in a third of a datac
 
 
 def response_head(
-    status: int, fields: FieldLines, *, method: str, http_version: str, keep_alive: bool
+    status: int,
+    fields: FieldLines,
+    defaults: FieldLines = (),
+    *,
+    method: str,
+    http_version: str,
+    keep_alive: bool,
 ) -> ResponseHead:
-    """Write a head; `Transfer-Encoding` and `Connection: close` are added where needed.
+    """Write a head; `Transfer-Encoding` and `Connection` are added where needed.
+
+    Those of the `defaults` are sent that are not among the fields.
 
     Raises:
         RuntimeError: a field that must not be sent.
     """
     lines = [_status_line(status)]
+    names = set()
     content_length = None
     is_chunked = False
     says_close = False
     for name, value in fields:
         name = _field_name(name)
+        names.add(name)
         if _NOT_IN_VALUES.search(value):
             raise RuntimeError("Invalid HTTP header value.")
         if name == b"transfer-encoding":
@@ -61,10 +86,15 @@ def response_head(
         if name == b"content-length":
             if not value.isdigit():
                 raise RuntimeError("Invalid Content-Length.")
+            if status < 200 or status == 204:
+                continue  # RFC 9110 §8.6
             content_length = int(value)
         elif name == b"connection":
-            says_close = says_close or _names_close(value)
+            says_close = says_close or names_close(value)
         lines += (name, b": ", value, b"\r\n")
+    for name, value in defaults:
+        if name not in names:
+            lines += (name, b": ", value, b"\r\n")
     if is_chunked and content_length is not None:
         raise RuntimeError("Content-Length and Transfer-Encoding exclude each other.")
 
@@ -74,6 +104,8 @@ def response_head(
         lines.append(b"transfer-encoding: chunked\r\n")
     if not keep_alive and not says_close:
         lines.append(b"connection: close\r\n")
+    elif keep_alive and http_version == "1.0":  # which closes unless told (RFC 9112 §9.3)
+        lines.append(b"connection: keep-alive\r\n")
     lines.append(b"\r\n")
     return ResponseHead(
         status=status,
@@ -103,6 +135,34 @@ def around(framing: Framing, length: int, *, is_last: bool) -> tuple[bytes, byte
     return (b"%x\r\n" % length, b"\r\n" + last) if length else (b"", last)
 
 
+def last_chunk(trailers: FieldLines) -> bytes:
+    """Write the end of chunked content, with trailer fields (RFC 9112 §7.1.2).
+
+    Raises:
+        RuntimeError: a field that must not be sent, or not there.
+    """
+    lines = [b"0\r\n"]
+    for name, value in trailers:
+        name = _field_name(name)
+        if name in _NOT_IN_TRAILERS:
+            raise RuntimeError(f"The field {name.decode('ascii')} is no trailer field.")
+        if _NOT_IN_VALUES.search(value):
+            raise RuntimeError("Invalid HTTP header value.")
+        lines += (name, b": ", value, b"\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def dated(defaults: FieldLines, now: float) -> FieldLines:
+    """Return the server's own fields with the Date of `now`, in seconds since 1970.
+
+    uvicorn makes the Date once a second, and so it may be a second before the Last-Modified
+    of a file that was just made (RFC 9110 §6.6.1, §8.8.2.1).
+    """
+    date = _date(int(now))
+    return [(name, date if name == b"date" else value) for name, value in defaults]
+
+
 def refusal(status: int, reason: str, fields: FieldLines, *, method: str) -> bytes:
     """Write a whole response, after which the connection is closed."""
     content = reason.encode("ascii")
@@ -113,6 +173,11 @@ def refusal(status: int, reason: str, fields: FieldLines, *, method: str) -> byt
     )
     head = response_head(status, described, method=method, http_version="1.1", keep_alive=False)
     return head.octets if head.framing is Framing.NONE else head.octets + content
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode("ascii")
 
 
 @functools.cache
@@ -131,5 +196,6 @@ def _field_name(name: bytes) -> bytes:
     return name.lower()
 
 
-def _names_close(value: bytes) -> bool:
+def names_close(value: bytes) -> bool:
+    """Tell whether a Connection field value asks for the end of the connection."""
     return b"close" in (option.strip(b" \t").lower() for option in value.split(b","))

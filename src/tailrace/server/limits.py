@@ -35,6 +35,10 @@ class Limits:
     """Without one byte of a response acknowledged by the client's machine, else the
     connection is cut. nginx has 60."""
 
+    half_closed_seconds: float = 2.0
+    """For an application to go on with the response to a client that has shut down its side,
+    after all that was sent has arrived; at most twice this. Such a client may have left."""
+
     closing_seconds: float = 5.0
     """For what a client still sends when its connection is being closed: RFC 9112 §9.6.
     nginx has 5."""

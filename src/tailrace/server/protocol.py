@@ -21,20 +21,27 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import re
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from tailrace.server import framing, refusals
+from tailrace.server import framing, refusals, targets
 from tailrace.server.exchange import Exchange
 from tailrace.server.limits import Limits
 from tailrace.server.refusals import Refusal
-from tailrace.server.sending import Outlet
+from tailrace.server.sending import LEFT, Outlet
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
+
+
+# A request line whose method the parser does not know. What else it stops at is no request.
+_REQUEST_LINE = re.compile(rb"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^ ]+ HTTP/1\.[0-9]\r?$", re.M)
 
 
 class _Phase(enum.Enum):
@@ -60,15 +67,18 @@ class Protocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        # A later minor version is answered as 1.1, and another major one with a 505.
+        self.parser.set_dangerous_leniencies(lenient_version=True)
         self._outlet: Outlet = None  # type: ignore[assignment]  # made with the connection
         self._answering: RequestResponseCycle | None = None
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
-        self._received = 0  # octets, in the last piece
+        self._piece = b""  # what has just been received, while it is being parsed
         self._without_progress = 0  # octets, since a head or some content was complete
         self._content_at = 0.0
         self._refusal: Refusal | None = None
         self._is_deaf = False
+        self._is_half_closed = False
 
     # --- the connection -------------------------------------------------------------------
 
@@ -91,11 +101,33 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf or self._outlet.is_closing_in_stages:
             return
-        self._received = len(data)
-        self._without_progress += self._received
+        self._piece = data
+        self._without_progress += len(data)
         super().data_received(data)
+        self._piece = b""
         if not self._is_deaf:
             self._watch()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection for what is still to be answered (RFC 9112 §9.6).
+
+        To shut down one side and to leave look the same from here. A client that has left
+        tells so as soon as it is sent something; one that is sent nothing more is believed
+        for `half_closed_seconds`.
+        """
+        if self.scheme == "https" or self._outlet.is_closing_in_stages:
+            return False
+        if self._phase is _Phase.CONTENT and not self._withdraw(self.cycle):
+            return False  # left in the middle
+        if self._answering is None:
+            return False
+        self._phase = _Phase.IDLE
+        self._is_deaf = self._is_half_closed = True
+        last = self.pipeline[0][0] if self.pipeline else self._answering
+        last.keep_alive = last.keep_alive and self._refusal is not None
+        self._disarm()
+        self._await_departure()
+        return True
 
     def handle_websocket_upgrade(self) -> None:
         self._is_deaf = True
@@ -112,8 +144,14 @@ class Protocol(HttpToolsProtocol):
         self._refusal = self._evaluate_head()
         if self._refusal is not None:
             raise _Refused
+        version = self.parser.get_http_version()
+        if self.expect_100_continue:
+            # RFC 9110 §10.1.1
+            self.expect_100_continue = version != "1.0" and refusals.has_content(self.headers)
         before = self.cycle
         super().on_headers_complete()
+        if version != "1.1" and self.cycle is not before:
+            self._settle_version(version)
         self._has_progressed()
         self._phase = _Phase.CONTENT
         if not self.parser.should_upgrade():
@@ -125,6 +163,16 @@ class Protocol(HttpToolsProtocol):
             # head, so nothing that follows could be made sense of.
             self.cycle.keep_alive = False
             self._is_deaf = True
+
+    def _settle_version(self, version: str) -> None:
+        if version == "1.0":
+            # The parser lets "keep-alive" count more than "close" (RFC 9112 §9.3).
+            self.cycle.keep_alive = self.parser.should_keep_alive() and not any(
+                name == b"connection" and framing.names_close(value)
+                for name, value in self.headers
+            )
+        else:
+            self.scope["http_version"] = "1.1"  # the latest that is spoken here
 
     def on_body(self, body: bytes) -> None:
         self._without_progress = 0
@@ -160,7 +208,14 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse the request in which the parser was stopped, or met what it cannot read."""
-        self._refuse(self._refusal or refusals.MALFORMED)
+        if self._refusal is not None:
+            self._refuse(self._refusal)
+        elif isinstance(
+            sys.exception(), httptools.HttpParserInvalidMethodError
+        ) and _REQUEST_LINE.search(self._piece):
+            self._refuse(refusals.METHOD_UNKNOWN)
+        else:
+            self._refuse(refusals.MALFORMED)
 
     def _evaluate_head(self) -> Refusal | None:
         if len(self.pipeline) >= self.limits.pipelined_requests:
@@ -168,13 +223,29 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and refusals.has_content(self.headers):
             return refusals.UPGRADE_WITH_CONTENT
         if (
-            self._without_progress + self._received > self.limits.head_bytes  # at most
+            self._without_progress + len(self._piece) > self.limits.head_bytes  # at most
             and refusals.head_length(self.url, self.headers) > self.limits.head_bytes
         ):
             return refusals.HEAD_TOO_LARGE
-        return refusals.evaluate_head(
+        refusal = refusals.evaluate_head(
             self.parser.get_http_version(), self.url, self.headers, self.limits
         )
+        if refusal is None and not targets.is_origin_form(self.url):
+            return self._evaluate_target()
+        return refusal
+
+    def _evaluate_target(self) -> Refusal | None:
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            return refusals.CONNECT
+        target = targets.parse(method, self.url)
+        if target is None:
+            return refusals.TARGET_INVALID
+        self.url = target.octets
+        if target.authority is not None:
+            others = [line for line in self.headers if line[0] != b"host"]
+            self.headers[:] = [(b"host", target.authority), *others]
+        return None
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer in place of the application, after the responses that come before."""
@@ -188,8 +259,7 @@ class Protocol(HttpToolsProtocol):
 
     def _take_back(self, cycle: RequestResponseCycle) -> bool:
         """Take a request from the application, if nothing has been answered yet."""
-        if self.pipeline and self.pipeline[0][0] is cycle:
-            self.pipeline.popleft()
+        if self._withdraw(cycle):
             return True
         if cycle.response_started:
             return False
@@ -197,6 +267,13 @@ class Protocol(HttpToolsProtocol):
         cycle.message_event.set()
         self._answering = None
         return True
+
+    def _withdraw(self, cycle: RequestResponseCycle) -> bool:
+        """Drop the request that came last, if it is still waiting for its turn."""
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            return True
+        return False
 
     def _send_refusal(self, refusal: Refusal) -> None:
         if self.transport.is_closing():
@@ -208,7 +285,7 @@ class Protocol(HttpToolsProtocol):
             method=self.parser.get_method().decode("ascii"),
         )
         self._outlet.write([octets])
-        self._outlet.close(in_stages=True)
+        self._outlet.close(in_stages=not self._is_half_closed)
 
     # --- deadlines ------------------------------------------------------------------------
 
@@ -260,6 +337,16 @@ class Protocol(HttpToolsProtocol):
             self._await_content(limit - silent_for)
         else:
             self._refuse(refusals.TOO_SLOW)
+
+    def _await_departure(self, written: int | None = None) -> None:
+        """Cut the connection if nothing has been written since `written` was, and all of it
+        has arrived."""
+        if written == self._outlet.written and self._outlet.is_idle:
+            self._outlet.cut(LEFT)
+            return
+        self._deadline = self.loop.call_later(
+            self.limits.half_closed_seconds, self._await_departure, self._outlet.written
+        )
 
     def _disarm(self) -> None:
         if self._deadline is not None:

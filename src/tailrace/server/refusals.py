@@ -44,6 +44,11 @@ UPGRADE_WITH_CONTENT: Final = Refusal(501, "This upgrade is not done here.")
 FRAMING_TOO_NEW: Final = Refusal(400, "HTTP/1.0 has no Transfer-Encoding.")
 CODING_NOT_LAST: Final = Refusal(400, "The last transfer coding of a request is chunked.")
 CODING_UNKNOWN: Final = Refusal(501, "The only transfer coding understood here is chunked.")
+CONNECT: Final = Refusal(501, "There are no tunnels here.")
+EXPECTATION_UNKNOWN: Final = Refusal(417, "The only expectation met here is 100-continue.")
+METHOD_UNKNOWN: Final = Refusal(501, "This method is not understood here.")
+TARGET_INVALID: Final = Refusal(400, "The request target is not one for this method.")
+VERSION_UNKNOWN: Final = Refusal(505, "The versions of HTTP understood here are 1.0 and 1.1.")
 TOO_SLOW: Final = Refusal(408, "The request did not come in time.")
 TARGET_TOO_LONG: Final = Refusal(414, "The request target is too long.")
 TOO_MANY_REQUESTS: Final = Refusal(429, "Too many requests without waiting for responses.")
@@ -58,12 +63,15 @@ def evaluate_head(
 
     Field names are in lower case. Of the lengths, only that of the target is looked at.
     """
+    if not version.startswith("1."):
+        return VERSION_UNKNOWN
     if len(target) > limits.target_bytes:
         return TARGET_TOO_LONG
     if len(fields) > limits.field_lines:
         return TOO_MANY_FIELDS
     hosts = []
-    codings = []
+    codings: list[bytes] = []
+    expectations: list[bytes] = []
     has_length = False
     for name, value in fields:
         if name == b"host":
@@ -71,9 +79,13 @@ def evaluate_head(
         elif name == b"content-length":
             has_length = True
         elif name == b"transfer-encoding":
-            codings += [coding.strip(b" \t").lower() for coding in value.split(b",")]
-    return _evaluate_hosts(version, hosts) or (
-        _evaluate_codings(version, codings, has_length) if codings else None
+            codings.append(value)
+        elif name == b"expect":
+            expectations.append(value)
+    return (
+        _evaluate_hosts(version, hosts)
+        or (_evaluate_codings(version, _members(codings), has_length) if codings else None)
+        or (_evaluate_expectations(_members(expectations)) if expectations else None)
     )
 
 
@@ -113,6 +125,16 @@ def is_host(value: bytes) -> bool:
     return True
 
 
+def _members(lines: Sequence[bytes]) -> list[bytes]:
+    """Return the members of a list of tokens, in lower case, and empty ones as well."""
+    return [member.strip(b" \t").lower() for line in lines for member in line.split(b",")]
+
+
+def _evaluate_expectations(expectations: Sequence[bytes]) -> Refusal | None:
+    # RFC 9110 §10.1.1: what else is expected would not be done.
+    return None if set(expectations) <= {b"100-continue", b""} else EXPECTATION_UNKNOWN
+
+
 def _evaluate_codings(
     version: str, codings: Sequence[bytes], has_length: bool
 ) -> Refusal | None:
@@ -122,4 +144,4 @@ def _evaluate_codings(
         return FRAMED_TWICE
     if codings[-1] != b"chunked":  # RFC 9112 §6.3, rule 4
         return CODING_NOT_LAST
-    return CODING_UNKNOWN if len(codings) > 1 else None
+    return CODING_UNKNOWN if any(codings[:-1]) else None

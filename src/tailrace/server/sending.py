@@ -1,17 +1,21 @@
 """The way out of one connection: octets through the transport, files past it.
 
-    write ──► transport's buffer ──► socket ──► peer
-                                        ▲
-    send_file ──────── sendfile ────────┘   only while the transport's buffer is empty
+    write ─────────────────────────► socket ──► peer
+      └──► transport's buffer ─────►   ▲
+    send_file ──────── sendfile ───────┘   both only while the transport's buffer is empty
 
 The buffer holds what the kernel did not take of one `write`. Who waits for `drained` before
-the next one keeps no more than that in memory for a slow reader.
+the next one keeps no more than that in memory for a slow reader. Past an empty buffer octets
+go to the socket at once: a transport may leave them for the end of the event loop's turn, and
+a file must not overtake them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
@@ -20,6 +24,8 @@ from tailrace.server.limits import Limits
 from tailrace.server.stalls import StallWatch
 from tailrace.server.transfer import TURN_BYTES, Disconnected, Transfer
 from tailrace.spans import Span
+
+T = TypeVar("T")
 
 LEFT = "the client left before the end"
 
@@ -55,6 +61,8 @@ class Outlet:
         self._written = 0
         self._turn = 0  # how much was written since others had their turn
         self._transfer: Transfer | None = None
+        self._waiting: asyncio.Task[object] | None = None
+        self._buffer = tcp.SendBuffer(self._socket)
         self._loss: str | None = None
         self._closing: asyncio.TimerHandle | None = None
         # With 0, writing is paused until the buffer is empty again. Not so over TLS, where
@@ -71,6 +79,16 @@ class Outlet:
         """Whether nothing can be sent any more."""
         return self._loss is not None
 
+    @property
+    def written(self) -> int:
+        """How much was handed over by `write`."""
+        return self._written
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was to be sent has arrived on the client's machine."""
+        return self._transfer is None and self._confirmed() is None
+
     def write(self, pieces: Sequence[bytes]) -> None:
         """Hand octets over; `drained` waits until the kernel has them."""
         if self._loss is not None:
@@ -78,6 +96,8 @@ class Outlet:
         length = sum(map(len, pieces))
         self._written += length
         self._turn += length + _MESSAGE_BYTES
+        if self.takes_files and not self._transport.get_write_buffer_size():
+            pieces = self._written_past(pieces)
         if length <= _JOINED_BYTES:
             self._transport.write(b"".join(pieces))
         else:
@@ -107,6 +127,37 @@ class Outlet:
         if self._loss is not None:
             raise Disconnected(self._loss)
 
+    async def unless_lost(self, waiting: Awaitable[T]) -> T:
+        """Return what is waited for, in this task, but not once nobody will get it.
+
+        Whatever it is that waits is cancelled then, in the way of `asyncio.timeout`.
+
+        Raises:
+            Disconnected: the connection was lost.
+        """
+        if self._loss is not None:
+            raise Disconnected(self._loss)
+        task = asyncio.current_task()
+        assert task is not None, "a response runs in a task"
+        cancels_before = task.cancelling()
+        self._waiting = task
+        try:
+            result = await waiting
+        except asyncio.CancelledError as exc:
+            if self._waiting is None and task.uncancel() <= cancels_before:
+                raise Disconnected(self._loss) from exc
+            raise
+        except BaseException:
+            if self._waiting is None:
+                task.uncancel()
+            raise
+        else:
+            if self._waiting is None:  # it ended before it could be cancelled
+                task.uncancel()
+            return result
+        finally:
+            self._waiting = None
+
     async def send_file(self, before: bytes, descriptor: int, span: Span, after: bytes) -> None:
         """Send octets, a span of a file, and octets again, as one stream of full packets.
 
@@ -119,25 +170,35 @@ class Outlet:
         """
         try:
             await self.drained()
-            # A duplicate, since event loops refuse to watch a descriptor of a transport; and
-            # it stays ours when the transport has closed its own.
-            with self._socket.dup() as connection, tcp.long_transfer(connection, span.length):
+            self._turn += span.length
+            self._buffer.carry(span.length)
+            with tcp.corked(self._socket):
                 self.write([before])
                 await self.drained()
-                await self._transferred(connection.fileno(), descriptor, span)
+                await self._transferred(descriptor, span)
                 self.write([after])
             await self.drained()
         except BaseException:
             self.cut("a file could not be sent to its end")
             raise
 
-    async def _transferred(self, connection: int, descriptor: int, span: Span) -> None:
-        transfer = self._transfer = Transfer(self._loop, connection, descriptor, span)
-        try:
-            with self._stall_watch():
-                await transfer.run()
-        finally:
-            self._transfer = None
+    async def _transferred(self, descriptor: int, span: Span) -> None:
+        transfer = Transfer(self._loop, self._socket.fileno(), descriptor, span)
+        if not transfer.begin():
+            self._transfer = transfer
+            try:
+                # A duplicate, since event loops refuse to watch a descriptor of a transport;
+                # and it stays ours when the transport has closed its own.
+                with self._socket.dup() as own, self._stall_watch():
+                    await transfer.run(own.fileno())
+            finally:
+                self._transfer = None
+        self._written += span.length
+
+    def end_response(self) -> None:
+        """Leave the connection to the next response as this one has found it."""
+        if self._loss is None:
+            self._buffer.restore()
 
     def close(self, *, in_stages: bool) -> None:
         """End the connection once all that was written has been sent.
@@ -174,6 +235,23 @@ class Outlet:
                 self._closing.cancel()
             if self._transfer is not None:
                 self._transfer.interrupt(Disconnected(reason))
+            if self._waiting is not None:
+                waiting, self._waiting = self._waiting, None
+                waiting.cancel()
+
+    def _written_past(self, pieces: Sequence[bytes]) -> Sequence[bytes]:
+        """Write to the socket what it takes at once, and return what is left."""
+        if self._transport.is_closing():
+            return pieces
+        try:
+            count = os.writev(self._socket.fileno(), pieces)
+        except OSError:  # full, or broken; of the latter the transport will tell
+            return pieces
+        for index, piece in enumerate(pieces):
+            if count < len(piece):
+                return [piece[count:], *pieces[index + 1 :]]
+            count -= len(piece)
+        return ()
 
     def _stall_watch(self) -> StallWatch:
         return StallWatch(

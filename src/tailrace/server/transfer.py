@@ -1,9 +1,9 @@
 """A span of a file on its way into a socket.
 
-push ──► end
- │ ▲
- │ └─────────── the socket can take more: the event loop calls push again
- └─► a byte is not in memory: a thread reads ahead, then push
+begin: push ──► end
+        │ ▲
+        │ └──────── the socket can take more: the event loop calls push again
+        └─► a byte is not in memory: a thread reads ahead, then push
 """
 
 from __future__ import annotations
@@ -46,13 +46,23 @@ class Transfer:
         self._failure: Exception | None = None
         self._waiting = loop.create_future()
 
-    async def run(self) -> None:
-        """Send the span, and return when the kernel has taken all of it.
+    def begin(self) -> bool:
+        """Send what can be sent at once, and return whether that was all; if not, `run`."""
+        self._push()
+        return self.sent == self._stop - self._start
+
+    async def run(self, connection: int | None = None) -> None:
+        """Send the rest, and return when the kernel has taken all of it.
+
+        `connection`, where it is given, is the descriptor of the socket from here on.
 
         Raises:
             Disconnected: the connection is broken.
             StorageUnavailable: the file cannot be read, or has become shorter than the span.
         """
+        self._check()
+        if connection is not None:
+            self._connection = connection
         while True:
             await self._push_resident()
             if self._start + self.sent == self._stop:

@@ -1,6 +1,5 @@
 """The bytes of an open file."""
 
-import errno
 import itertools
 import os
 from collections.abc import Iterator
@@ -38,35 +37,6 @@ def test_a_read_past_the_end_gives_what_there_is(
     descriptor: int, span: Span, expected: bytes
 ) -> None:
     assert content.read(descriptor, span) == expected
-
-
-def test_a_cached_read_gives_all_of_the_span_or_nothing(
-    descriptor: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The real one answers None on file systems that cannot tell.
-    assert content.read_cached(descriptor, Span(2, 5)) in (b"234", None)
-    assert content.read_cached(descriptor, Span(8, 12)) is None
-    monkeypatch.setattr(os, "preadv", lambda fd, buffers, offset, flags: 2)
-    assert content.read_cached(descriptor, Span(2, 5)) is None
-
-
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EOPNOTSUPP, errno.EIO])
-def test_what_a_cached_read_cannot_have_is_left_to_a_thread(
-    descriptor: int, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    def preadv(*_: object) -> int:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "preadv", preadv)
-    assert content.read_cached(descriptor, Span(2, 5)) is None
-
-
-def test_a_system_without_the_flag_is_not_asked(
-    descriptor: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(content, "_CACHE_ONLY", 0)
-    monkeypatch.setattr(os, "preadv", lambda *_: pytest.fail("it could wait for the disk"))
-    assert content.read_cached(descriptor, Span(2, 5)) is None
 
 
 class ShortWrites:

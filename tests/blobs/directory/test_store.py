@@ -62,6 +62,7 @@ async def test_what_was_sealed_is_found_by_the_next_process(
         assert await reader.read(Span(0, 3)) == b"abc"
 
 
+@pytest.mark.usefixtures("nothing_at_hand")
 async def test_a_blob_unlinked_between_open_and_look_is_missing(
     store: DirectoryBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +78,15 @@ async def test_a_blob_unlinked_between_open_and_look_is_missing(
     with pytest.raises(BlobMissing):
         async with store.open(KEY):
             pass
+
+
+async def test_a_blob_whose_names_are_in_memory_is_opened_without_a_thread(
+    store: DirectoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await store.create(KEY)).release()
+    monkeypatch.setattr(store._threads, "begin", lambda *_: pytest.fail("it used a thread"))
+    async with store.open(KEY) as reader:
+        assert reader.status == BlobStatus(GROWING, 0)
 
 
 @pytest.mark.parametrize("put", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc")])
@@ -138,6 +148,7 @@ async def test_a_cancelled_resume_leaves_the_blob_to_the_next(
     await (await other.resume(KEY)).release()
 
 
+@pytest.mark.usefixtures("nothing_at_hand")
 async def test_a_cancelled_open_leaves_no_file_open(
     store: DirectoryBlobs, gated, open_files: Callable[[], list[str]]
 ) -> None:

@@ -44,14 +44,20 @@ What may go wrong
 Who waits
 
 Followers of a writer in this process are woken by it. For blobs written by another process
-one timer looks at the inode, `poll_seconds` apart; it runs only while someone waits.
+the kernel is asked to tell of changes (inotify), and then the inode is looked at. One timer
+looks as well, while someone waits: once a second where the kernel tells, since it does not
+tell of everything everywhere (of bytes spliced into a file not before Linux 6.6, and nothing
+on some file systems of user space), `poll_seconds` apart where it does not, and faster as
+long as it finds what nobody told.
 
-Blocking calls run in threads of the store's own. Three that do not wait for the disk are made
-on the loop: `fstat` of an open descriptor, small reads that the page cache can answer, and the
-close of a file that still has a name. A store belongs to one event loop.
+Blocking calls run in threads of the store's own. Four that do not wait for the disk are made
+on the loop: the opening of a file whose names are all in memory, `fstat` of an open
+descriptor, small reads that the page cache can answer, and the close of a file that still has
+a name. A store belongs to one event loop.
 
 The modules: `store` and what it hands out, `writer` and `reader`; under them, blocking,
-`inode` (one file), `content` (its bytes) and `shards` (names); `threads` and `faults` between.
+`inode` (one file), `content` (its bytes) and `shards` (names); `threads` and `faults` between;
+and `notices`, from the kernel.
 """
 
 from tailrace.blobs.directory.store import DirectoryBlobs

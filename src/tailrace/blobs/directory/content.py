@@ -13,8 +13,6 @@ from tailrace.spans import Span
 # How many chunks one pwritev takes on Linux, macOS and the BSDs (IOV_MAX).
 _MAX_CHUNKS = 1024
 
-_CACHE_ONLY: int = getattr(os, "RWF_NOWAIT", 0)  # 0 where the system has no such flag
-
 
 def read(descriptor: int, span: Span) -> bytes:
     """Return the bytes of a span, fewer if the file ends before."""
@@ -24,18 +22,6 @@ def read(descriptor: int, span: Span) -> bytes:
         parts.append(part)
         offset += len(part)
     return b"".join(parts)  # of one part, without a copy
-
-
-def read_cached(descriptor: int, span: Span) -> bytes | None:
-    """Return the bytes of a span if all are in the page cache; never wait for the disk."""
-    if not _CACHE_ONLY:
-        return None
-    content = bytearray(span.length)
-    try:
-        count = os.preadv(descriptor, [content], span.start, _CACHE_ONLY)
-    except OSError:
-        return None  # not cached (EAGAIN), or a file system that cannot tell (EOPNOTSUPP)
-    return bytes(content) if count == span.length else None
 
 
 def write(descriptor: int, offset: int, chunks: Sequence[bytes]) -> Iterator[int]:

@@ -4,8 +4,8 @@
                    │
                 unlink ──► mode 0600, no name left: abandoned
 
-Each function blocks and may run in any thread. They raise what the contract names; any other
-failure stays an OSError, for `faults` to translate.
+Each function but one blocks; all may run in any thread. They raise what the contract names;
+any other failure stays an OSError, for `faults` to translate.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import stat
 from pathlib import Path
 
+from tailrace import cached
 from tailrace.blobs.contract import BlobState, BlobStatus
 from tailrace.errors import (
     BlobAbandoned,
@@ -104,6 +105,14 @@ def open_to_read(path: Path) -> io.FileIO:
         BlobMissing
     """
     return _open(path, "r", os.O_RDONLY)
+
+
+def open_at_once(path: Path) -> io.FileIO | None:
+    """Return the file of a blob, for reading; None where a thread has to look for it.
+
+    Unlike all others here, this does not block.
+    """
+    return cached.open_regular(path, os.O_NOFOLLOW)
 
 
 # --- what the inode says --------------------------------------------------------------------

@@ -6,9 +6,11 @@ import asyncio
 from concurrent.futures import Future
 from functools import partial
 
+from tailrace import cached
 from tailrace.blobs.contract import BlobKey, BlobState, BlobStatus
 from tailrace.blobs.directory import content, inode
 from tailrace.blobs.directory.faults import translated
+from tailrace.blobs.directory.notices import Notices
 from tailrace.blobs.directory.threads import SharedFile, Threads
 from tailrace.blobs.growth import Growth, Poll
 from tailrace.errors import StorageUnavailable
@@ -20,12 +22,19 @@ _SMALL_READ = 64 * 1024
 
 class DirectoryReader:
     def __init__(
-        self, key: BlobKey, file: SharedFile, growth: Growth, poll: Poll, threads: Threads
+        self,
+        key: BlobKey,
+        file: SharedFile,
+        growth: Growth,
+        poll: Poll,
+        notices: Notices,
+        threads: Threads,
     ) -> None:
         self._key = key
         self._file = file
         self._growth = growth
         self._poll = poll
+        self._notices = notices
         self._threads = threads
 
     @property
@@ -35,9 +44,9 @@ class DirectoryReader:
     async def read(self, span: Span) -> bytes:
         self._refresh(self._file.fileno())
         if span.length <= _SMALL_READ:
-            cached = content.read_cached(self._file.fileno(), span)
-            if cached is not None:
-                return cached
+            found = cached.read(self._file.fileno(), span.start, span.stop)
+            if found is not None:
+                return found
         found = await asyncio.wrap_future(self._begin_read(span))
         if len(found) < span.length:
             raise StorageUnavailable(
@@ -51,7 +60,10 @@ class DirectoryReader:
             self._refresh(descriptor)
             if self._growth.is_beyond(length):
                 return self._growth.status
-            with self._poll.watching(self._growth, partial(self._look, descriptor)):
+            look = partial(self._look, descriptor)
+            ask = partial(self._notices.ask, self._growth, descriptor)
+            with self._poll.watching(self._growth, look, ask):
+                self._refresh(descriptor)  # it may have changed before anybody would tell
                 return await self._growth.wait_beyond(length)
         finally:
             self._file.give_back()

@@ -13,6 +13,7 @@ from pathlib import Path
 from tailrace.blobs.contract import BlobKey, BlobState, BlobStatus, BlobStore
 from tailrace.blobs.directory import inode
 from tailrace.blobs.directory.faults import translated
+from tailrace.blobs.directory.notices import Notices
 from tailrace.blobs.directory.reader import DirectoryReader
 from tailrace.blobs.directory.shards import Shards
 from tailrace.blobs.directory.threads import SharedFile, Threads, finish, take
@@ -24,8 +25,8 @@ from tailrace.errors import BlobMissing
 # of cores and four) a handful of slow syncs holds up every read; an idle one costs little.
 _THREADS = 16
 
-# People take a tenth of a second for at once, and looking so often at a thousand blobs costs
-# about one hundredth of a core.
+# Where the system does not tell of changes. People take a tenth of a second for at once, and
+# looking so often at a thousand blobs costs some hundredths of a core.
 _POLL_SECONDS = 0.1
 
 
@@ -38,6 +39,7 @@ class DirectoryBlobs:
         self._shards = Shards(root)
         self._threads = Threads(threads)
         self._poll = Poll(poll_seconds)
+        self._notices = Notices(self._poll.look_at, self._poll.look_at_all)
         # What the readers and the writer of one blob share, for as long as there is one.
         self._growths: weakref.WeakValueDictionary[BlobKey, Growth] = (
             weakref.WeakValueDictionary()
@@ -45,6 +47,7 @@ class DirectoryBlobs:
 
     async def close(self) -> None:
         """Let go of the threads. Readers and writers must have ended before."""
+        self._notices.close()
         await self._threads.close()
 
     async def create(self, key: BlobKey) -> DirectoryWriter:
@@ -60,15 +63,18 @@ class DirectoryBlobs:
     @contextlib.asynccontextmanager
     async def open(self, key: BlobKey) -> AsyncIterator[DirectoryReader]:
         path = self._shards.path(key)
-        job = self._threads.begin(key, partial(inode.open_to_read, path))
-        file = SharedFile(await take(job, io.FileIO.close))
+        opened = inode.open_at_once(path)
+        if opened is None:
+            job = self._threads.begin(key, partial(inode.open_to_read, path))
+            opened = await take(job, io.FileIO.close)
+        file = SharedFile(opened)
         try:
             with translated(key):
                 status = inode.status(file.fileno())
             if status.state is BlobState.ABANDONED:
                 raise BlobMissing(f"there is no blob {key}")
             growth = self._growth(key, status)
-            yield DirectoryReader(key, file, growth, self._poll, self._threads)
+            yield DirectoryReader(key, file, growth, self._poll, self._notices, self._threads)
         finally:
             self._close(key, file)
 

@@ -91,7 +91,7 @@ class DirectoryWriter:
             self._growth.publish(BlobStatus(self._state, self._length))
             if self._file.closed:
                 self._growth.writers -= 1
-                self._poll.wind()
+                self._poll.writer_left(self._growth)
 
     def _write(self, chunks: Sequence[bytes]) -> None:
         inode.require_name(self._path, self._file.fileno())

@@ -1,0 +1,60 @@
+"""Workers that do little, under the real supervision.
+
+    python crew.py COUNT LOG [HOW]
+
+Each worker writes its steps to LOG, and to each connection its process id. HOW changes what
+becomes of it: `cannot-start`, `dies` before it is ready, `lingers` when told to stop, and
+`cannot-start-again`, which the first ones do not.
+"""
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from tailrace.cli.lines import Order, WorkersEnd
+from tailrace.cli.workers import CANNOT_START, supervise
+
+COUNT, LOG, HOW = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+
+
+def note(step: str) -> None:
+    with LOG.open("a") as log:
+        log.write(f"{step} {os.getpid()} {time.monotonic()}\n")
+
+
+def work(line: WorkersEnd) -> int:
+    has_begun = LOG.exists() and LOG.read_text().count("begun") >= COUNT
+    note("begun")
+    if "cannot-start" in HOW or ("cannot-start-again" in HOW and has_begun):
+        return CANNOT_START
+    if "dies" in HOW:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.05)  # others that did not wait would begin meanwhile
+    note("ready")
+    line.report(0)
+    connections: list[socket.socket] = []
+    while True:
+        for readable in select.select([line, *connections], [], [])[0]:
+            if readable is not line:  # its client has closed it
+                readable.close()
+                connections.remove(readable)
+                line.report(len(connections))
+                continue
+            for received in line.receive():
+                if isinstance(received, socket.socket):
+                    received.sendall(f"{os.getpid()}\n".encode())
+                    connections.append(received)
+                    line.report(len(connections))
+                else:
+                    note(received.name)
+                    if received is Order.HURRY or line.is_cut or "lingers" not in HOW:
+                        return 0
+
+
+with socket.create_server(("127.0.0.1", 0)) as listening:
+    port = listening.getsockname()[1]
+    sys.exit(supervise(COUNT, work, listening, lambda: print(port, flush=True)))  # noqa: T201
