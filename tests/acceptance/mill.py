@@ -38,3 +38,9 @@ async def failing(gate: str) -> AsyncIterator[bytes]:
         if line == b"last\n":
             raise RuntimeError("the mill broke")
         yield line
+
+
+@tailrace.producer
+def sleeping() -> tailrace.Command:
+    """Tell the id of a process that sleeps."""
+    return tailrace.Command(["sh", "-c", "echo $$; exec sleep 600"])
