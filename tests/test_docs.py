@@ -18,7 +18,7 @@ import pytest
 import tailrace
 from tailrace.asgi.routes import routes
 from tailrace.cli import COMMANDS, main
-from tailrace.errors import LengthMismatch, OffsetMismatch
+from tailrace.errors import LengthMismatch, OffsetMismatch, UploadComplete
 from tailrace.protocol import problems
 from tailrace.protocol.uploads import Limits, rufh
 from tailrace.settings import Settings
@@ -121,7 +121,7 @@ def test_the_page_of_problems_has_every_type_with_its_status_and_no_other() -> N
         problems.range_not_satisfiable(1, None),
         *(
             rufh.refuse(error, Limits(length=None, lifetime=None)).problem
-            for error in (OffsetMismatch(0, 1), LengthMismatch(0, 1))
+            for error in (OffsetMismatch(0, 1), LengthMismatch(0, 1), UploadComplete())
         ),
     }
     assert documented == ours | {(each.type, each.status) for each in apart if each is not None}

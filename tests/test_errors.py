@@ -24,6 +24,7 @@ ARGUMENTS = {
     "LengthMismatch": (3, 5),
     "LengthExceeded": (3, 5),
     "DigestMismatch": ("sha-256", "aa", "bb"),
+    "ContentDigestMismatch": ("sha-1", "aa", "bb"),
     "ProducerNotKnown": ("speech", ["report"]),
     "ServiceBusy": ("busy", 5),
     "JobKnown": ("abc",),

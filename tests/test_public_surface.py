@@ -32,6 +32,8 @@ DOORS = {
         "BlobStatus",
         "BlobStore",
         "BlobWriter",
+        "Landing",
+        "LocalBlobWriter",
     },
     "tailrace.catalogue": {
         "Catalogue",
@@ -48,6 +50,7 @@ DOORS = {
     "tailrace.delivery": {
         "BlobResponse",
         "FileResponse",
+        "Proxy",
         "Representation",
         "UntilDisconnect",
         "deliver",
@@ -82,6 +85,8 @@ DOORS = {
         "Cancel",
         "Cancelled",
         "Command",
+        "Concatenate",
+        "ContentDigest",
         "Create",
         "Created",
         "Dialect",

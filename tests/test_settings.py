@@ -41,6 +41,7 @@ def test_what_is_given_comes_before_the_environment_and_that_before_the_default(
         ("PUBLIC_URL", "http://[::1]:8000", "http://[::1]:8000"),
         ("PUBLIC_URL", "none", None),
         ("DURABILITY", "crash", "crash"),
+        ("DIGEST", "none", None),
         ("KEEP_FILES", "00:10:00", timedelta(minutes=10)),
         ("KEEP_FILES", "7 days", timedelta(days=7)),
         ("KEEP_FILES", "P7DT12H", timedelta(days=7, hours=12)),

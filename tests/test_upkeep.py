@@ -198,6 +198,14 @@ async def test_a_growing_file_whose_blob_is_sealed_already_becomes_sealed(kept):
     assert await kept.has_blob(record.blob)
 
 
+async def test_where_no_digest_is_kept_none_is_made_up(kept):
+    kept.settings = kept.settings.model_copy(update={"digest": None})
+    record = await kept.record(await kept.blob(BlobState.SEALED))
+    await kept.upkeep.sweep()
+    found = await kept.find(record)
+    assert (found.state, found.length, found.sha256) == (FileState.SEALED, 3, None)
+
+
 async def test_a_living_writer_is_left_alone(kept):
     key = BlobKey("living")
     writer = await kept.store.create(key)

@@ -10,14 +10,18 @@
     │   ├── OffsetMismatch       an append elsewhere than at the end
     │   ├── LengthMismatch       lengths that contradict each other or the content
     │   ├── LengthExceeded       more bytes than the limit
-    │   ├── DigestMismatch       content that is not what its digest says
+    │   ├── DigestMismatch       bytes that are not what their digest says
+    │   │   └── ContentDigestMismatch   those of one request; none of them was kept
+    │   ├── PartNotReady         a part of a concatenation that cannot be joined (yet)
     │   ├── KeyReused            an idempotency key that stands for another request
     │   └── AccessDenied         a missing or wrong credential
     │       └── ForeignRequest   sent by a page, or for a host, of somebody else
     ├── NotFound                 no such thing is known here
     │   ├── FileNotKnown · LinkNotKnown · UploadNotKnown · ProducerNotKnown
     ├── Gone                     it was here, and its end is known
-    │   ├── FileEnded · LinkExpired · LinkRevoked · UploadEnded
+    │   ├── FileEnded · LinkExpired · LinkRevoked
+    │   └── UploadEnded          an upload that takes no more bytes
+    │       └── UploadComplete   because it has them all
     ├── StorageError             our side could not keep or give bytes
     │   ├── BlobMissing · BlobSealed · BlobAbandoned · BlobBusy
     │   └── StorageFull · StorageUnavailable
@@ -128,6 +132,14 @@ class DigestMismatch(ProtocolError):
         self.actual = actual
 
 
+class ContentDigestMismatch(DigestMismatch):
+    """The content of one request; none of it was kept, so that it can be sent again."""
+
+
+class PartNotReady(ProtocolError):
+    """A part of a concatenation that is not whole yet, or was not begun as one."""
+
+
 class KeyReused(ProtocolError):
     """An idempotency key that was sent before, with another request."""
 
@@ -187,6 +199,10 @@ class LinkRevoked(Gone):
 
 class UploadEnded(Gone):
     """The upload was finished, cancelled or has expired; it takes no more bytes."""
+
+
+class UploadComplete(UploadEnded):
+    """The upload is whole; it takes no more bytes, and its file is there."""
 
 
 # --- our side could not keep or give bytes ------------------------------------------------

@@ -17,11 +17,13 @@ from tailrace.blobs import BlobStore
 from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.catalogue import Catalogue, FileId, FileRecord
 from tailrace.catalogue.sql import open_catalogue
+from tailrace.delivery import Proxy
 from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown, StorageFull
 from tailrace.intake.files import Files, Writers
 from tailrace.intake.jobs import Jobs
 from tailrace.intake.jobs.embedded import CatalogueQueue
 from tailrace.intake.producers import AnyProducer
+from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
 from tailrace.links import Links
 from tailrace.settings import Settings
@@ -46,6 +48,8 @@ class Service:
     jobs: Jobs
     now: Callable[[], datetime]
     producers: Mapping[str, AnyProducer]
+    proxy: Proxy | None
+    """The one in front that sends sealed files itself, if there is one."""
 
     def producer(self, name: str) -> AnyProducer:
         """Return a producer by its name.
@@ -93,7 +97,8 @@ async def running(
     """
     directory = await asyncio.to_thread(_data_directory, settings.data)
     async with AsyncExitStack() as stack:
-        store = DirectoryBlobs(directory / "blobs")
+        syncs = settings.durability == "power"
+        store = DirectoryBlobs(directory / "blobs", syncs=syncs)
         stack.push_async_callback(store.close)
         catalogue = await open_catalogue(settings.catalogue_url, durability=settings.durability)
         stack.push_async_callback(catalogue.close)
@@ -117,8 +122,13 @@ async def running(
                 grace_seconds=settings.grace_seconds,
             )
         )
-        uploads = Uploads(files, store, catalogue, _now, settings)
-        yield Service(settings, store, catalogue, links, files, uploads, jobs, _now, producers)
+        uploads = Uploads(files, store, catalogue, Turns(store), _now, settings)
+        proxy = None
+        if settings.proxy_sends is not None:
+            proxy = Proxy(settings.proxy_sends, directory / "blobs", settings.proxy_location)
+        yield Service(
+            settings, store, catalogue, links, files, uploads, jobs, _now, producers, proxy
+        )
 
 
 def _now() -> datetime:

@@ -6,6 +6,7 @@ Each can be given as an argument, or in the environment as `TAILRACE_` and its n
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,6 +32,12 @@ def _checked_url(url: str) -> str:
     return url
 
 
+def _checked_location(location: str) -> str:
+    if re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)+", location) is None:
+        raise ValueError("write it like /tailrace-blobs/")
+    return location
+
+
 class Settings(BaseSettings):
     """How a service works. Lengths are bytes."""
 
@@ -49,6 +56,10 @@ class Settings(BaseSettings):
 
     durability: Literal["power", "crash"] = "power"
     """What acknowledged bytes survive: a power cut, or only a crash of the service."""
+
+    digest: Literal["sha-256"] | None = "sha-256"
+    """What is computed of each file while it arrives, and told with it. It costs as much as all
+    the rest of an upload; with None only a digest that the sender gives is, to verify it."""
 
     keep_files: timedelta | None = Field(timedelta(hours=24), gt=timedelta(0), le=_CENTURY)
     """How long a file and its links live once it is whole; None is for ever."""
@@ -80,6 +91,13 @@ class Settings(BaseSettings):
 
     keep_jobs: timedelta = Field(timedelta(hours=24), gt=timedelta(0), le=_CENTURY)
     """How long a run may wait and take, all its attempts together."""
+
+    proxy_sends: Literal["X-Accel-Redirect", "X-Sendfile"] | None = None
+    """By which field the proxy in front is told to send a sealed file itself; none by default,
+    since without such a proxy nobody would get any bytes."""
+
+    proxy_location: Annotated[str, AfterValidator(_checked_location)] = "/tailrace-blobs/"
+    """Which location of nginx stands for `blobs` in `data`, for `X-Accel-Redirect`."""
 
     grace_seconds: float = Field(30.0, ge=0, allow_inf_nan=False)
     """How long running transfers may go on after the service was asked to stop."""

@@ -150,7 +150,8 @@ class Upkeep:
     async def _finish_sealing(self, file: FileRecord) -> None:
         # A crash came between the seal of the blob and that of the record.
         async with self.store.open(file.blob) as reader:
-            sha256 = await RunningDigest().complete(reader)
+            digest = None if self.settings.digest is None else RunningDigest()
+            sha256 = await digest.complete(reader) if digest is not None else None
             length = reader.status.length
         await self.catalogue.seal_file(
             file.id, length=length, sha256=sha256, sealed_at=self.now()

@@ -19,9 +19,12 @@ from urllib.parse import quote
 import pytest
 import requests
 
-HERE = Path(__file__).parent
 # With --import-mode=importlib nothing else lets tests import what stands beside them.
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from places import OURS, Places  # needs the path above
+
+HERE = Path(__file__).parent
 
 TAILRACE = Path(sys.executable).with_name("tailrace")
 PATIENCE_SECONDS = 30
@@ -40,7 +43,7 @@ def program() -> Callable[[str], str]:
     reason to skip elsewhere."""
 
     def find(name: str) -> str:
-        found = shutil.which(name)
+        found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
         if found is None and os.environ.get("CI"):
             pytest.fail(f"{name} is not installed; scripts/system-packages installs it")
         if found is None:
@@ -104,7 +107,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         def start(*command: object, **more: Any) -> subprocess.Popen[bytes]:
             process = subprocess.Popen(
                 list(map(str, command)),
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | more.pop("environment", {}),
                 stdin=more.pop("stdin", subprocess.DEVNULL),
                 stdout=more.pop("stdout", subprocess.PIPE),
                 stderr=subprocess.PIPE,
@@ -331,3 +334,17 @@ def shop(
             return Shop(int(running[1]), home)
 
         yield shop
+
+
+@pytest.fixture(scope="session")
+def places(
+    shop: Callable[..., Shop],
+    serve: Callable[..., contextlib.AbstractContextManager[Served]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Places]:
+    """Every place that sends a sealed representation."""
+    shops = {server: shop(server) for server in (OURS, "httptools", "h11")}
+    with serve(tmp_path_factory.mktemp("places") / "data") as served:
+        ports = {server: shop.port for server, shop in shops.items()}
+        ports["tailrace serve"] = int(served.address.rpartition(":")[2])
+        yield Places(ports, {server: shop.files for server, shop in shops.items()})

@@ -7,6 +7,7 @@ from tailrace.asgi.requests import (
     address_of,
     arguments,
     content,
+    content_to_keep,
     fields_of,
     media_type_of,
     query_arguments,
@@ -19,6 +20,7 @@ from tailrace.errors import (
     MalformedField,
     UnsupportedContent,
 )
+from tailrace.intake.fill import LandingSource
 
 pytestmark = pytest.mark.anyio
 
@@ -193,3 +195,52 @@ def test_an_address_is_told_by_host_or_else_by_the_server():
     assert address_of(request_of(path="/f", host="b:81"), "/f", None) == "https://b:81"
     for host in ("", "b/x", 'b"><x', "b:port"):
         assert address_of(request_of(path="/f", host=host), "/f", None) == "https://inside:8000"
+
+
+# --- content that a server can bring into a file --------------------------------------------
+
+
+async def land(*_, **__):
+    return 0
+
+
+def offering(request, **offer):
+    """The same request, from a server that can land it."""
+    request.scope["extensions"] = {
+        "tailrace.request.land": {"land": land, "receive": request.receive} | offer
+    }
+    return request
+
+
+async def test_content_lands_where_the_server_can_do_it():
+    request = offering(request_of(b"abc", content_length="3"))
+    async with content_to_keep(request) as source:
+        assert isinstance(source, LandingSource)
+        assert source.length == 3
+        assert [chunk async for chunk in source] == [b"abc"]
+
+
+async def test_landing_is_handed_on_as_it_is_asked_for():
+    asked = []
+
+    async def land(*args, **how):
+        asked.append((args, how))
+        return 7
+
+    async with content_to_keep(
+        offering(request_of(b"abc", content_length="3"), land=land)
+    ) as source:
+        assert await source.land(5, 6, 7, on_progress=print, update=None) == 7
+    assert asked == [((5, 6, 7), {"on_progress": print, "update": None})]
+
+
+async def test_content_that_something_else_receives_first_does_not_land():
+    request = offering(request_of(b"abc", content_length="3"), receive=lambda: None)
+    async with content_to_keep(request) as source:
+        assert not isinstance(source, LandingSource)
+        assert [chunk async for chunk in source] == [b"abc"]
+
+
+async def test_content_of_another_server_does_not_land():
+    async with content_to_keep(request_of(b"abc", content_length="3")) as source:
+        assert not isinstance(source, LandingSource)

@@ -110,3 +110,14 @@ async def test_large_chunks_do_not_hold_up_the_loop():
         turns += 1
     assert turns > 2
     assert running.covered == 64 * 2**20
+
+
+async def test_what_extends_it_counts_as_the_next_bytes():
+    running = RunningDigest()
+    store = MemoryBlobs()
+    writer = await store.create(KEY)
+    await writer.append(0, [b"abcdefgh"])
+    await running.update(0, [b"ab"])
+    running.extend(memoryview(b"cd"))
+    assert running.covered == 4
+    assert await digest_of(store, running) == hashlib.sha256(b"abcdefgh").digest()

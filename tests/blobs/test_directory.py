@@ -114,6 +114,22 @@ async def test_bytes_mode_and_names_are_synced_in_the_right_order(
     await store.close()
 
 
+async def test_a_store_that_does_not_sync_syncs_no_file_and_no_name(
+    tmp_path: Path, record: Record
+) -> None:
+    (tmp_path / "k1").mkdir()
+    store = DirectoryBlobs(tmp_path, syncs=False)
+    writer = await store.create(KEY)
+    await writer.append(0, [b"abc"])
+    await writer.release()
+    writer = await store.resume(KEY)
+    assert await writer.sync() == 3
+    await writer.seal()
+    assert await store.status(KEY) == BlobStatus(BlobState.SEALED, 3)
+    assert [call for call in record.calls if call[0] == "fsync"] == []
+    await store.close()
+
+
 async def test_resume_syncs_the_name_that_a_dead_process_may_not_have_synced(
     tmp_path: Path, record: Record
 ) -> None:

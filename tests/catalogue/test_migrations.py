@@ -26,10 +26,17 @@ def scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(config)
 
 
-def shape_of(engine: Engine) -> dict[str, str | None]:
-    """Return the SQL of everything in the database, by name."""
+def shape_of(engine: Engine) -> dict[str, list[str]]:
+    """Return the clauses of everything in the database, by name.
+
+    Their order does not matter: what is added to a table stands behind its constraints.
+    """
     with engine.connect() as connection:
-        return dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all())
+        rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all()
+    return {
+        name: sorted(clause.strip("() \n\t") for clause in (sql or "").split(","))
+        for name, sql in rows
+    }
 
 
 def contents_of(engine: Engine) -> dict[str, list[object]]:

@@ -176,6 +176,64 @@ async def test_sync_returns_the_length(store: BlobStore) -> None:
     await writer.release()
 
 
+# --- appending from another blob ------------------------------------------------------------
+
+OTHER = BlobKey("other")
+
+
+@pytest.mark.parametrize("end", ["release", "seal"])
+async def test_a_span_of_another_blob_can_be_appended(store: BlobStore, end: str) -> None:
+    source = await store.create(OTHER)
+    await source.append(0, [b"0123456789"])
+    await getattr(source, end)()
+    writer = await store.create(KEY)
+    await writer.append(0, [b"ab"])
+    async with store.open(OTHER) as reader:
+        assert await writer.append_from(2, reader, Span(3, 7)) == 6
+        assert await writer.append_from(6, reader, Span(3, 3)) == 6
+        assert await writer.append_from(6, reader, Span(0, 10)) == 16
+    await writer.seal()
+    async with store.open(KEY) as reader:
+        assert await reader.read(Span(0, 16)) == b"ab34560123456789"
+    async with store.open(OTHER) as reader:
+        assert await reader.read(Span(0, 10)) == b"0123456789"
+
+
+async def test_who_follows_a_blob_is_told_of_what_is_appended_from_another(
+    store: BlobStore,
+) -> None:
+    await sealed(store, b"abc", OTHER)
+    writer = await store.create(KEY)
+    async with store.open(KEY) as following, store.open(OTHER) as reader:
+        waiting = await begin_wait(following, 0)
+        await writer.append_from(0, reader, Span(0, 3))
+        assert await waiting == BlobStatus(GROWING, 3)
+    await writer.release()
+
+
+async def test_nothing_is_appended_from_another_blob_at_another_offset(
+    store: BlobStore,
+) -> None:
+    await sealed(store, b"abc", OTHER)
+    writer = await store.create(KEY)
+    async with store.open(OTHER) as reader:
+        with pytest.raises(OffsetMismatch):
+            await writer.append_from(1, reader, Span(0, 3))
+        await writer.release()
+        with pytest.raises(ValueError, match="spent"):
+            await writer.append_from(0, reader, Span(0, 3))
+    assert (await store.status(KEY)).length == 0
+
+
+async def test_more_of_another_blob_than_there_is_cannot_be_appended(store: BlobStore) -> None:
+    await sealed(store, b"abc", OTHER)
+    writer = await store.create(KEY)
+    async with store.open(OTHER) as reader:
+        with pytest.raises(StorageUnavailable):
+            await writer.append_from(0, reader, Span(0, 4))
+    await writer.release()
+
+
 # --- one writer, and its three ends ---------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from uvicorn.server import ServerState
 
 from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.blobs.memory import MemoryBlobs
+from tailrace.server import Limits, Protocol
 
 
 class Exchange:
@@ -20,7 +21,7 @@ class Exchange:
     waits for the client to take what there is.
     """
 
-    def __init__(self, method="GET", fields=(), *, leaves_at=None, tells=False):
+    def __init__(self, method="GET", fields=(), *, leaves_at=None, tells=False, extensions=()):
         self.scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4" if tells else "2.3"},
@@ -32,6 +33,7 @@ class Exchange:
             "query_string": b"",
             "root_path": "",
             "server": ("test", 80),
+            "extensions": {name: {} for name in extensions},
             "client": ("test", 12345),
             "headers": [
                 (name.lower().encode("latin-1"), value.encode("latin-1"))
@@ -42,6 +44,7 @@ class Exchange:
         self.lines = []
         self.chunks = []
         self.is_ended = False
+        self.trailers = None
         self.has_left = False
         self.received = 0
         self._leaves_at = leaves_at
@@ -102,11 +105,18 @@ class Exchange:
             self._begin(message)
         elif message["type"] == "http.response.body":
             self._go_on(message["body"], message.get("more_body", False))
+            self.is_ended = self.is_ended and not self._awaits_trailers
+        elif message["type"] == "http.response.trailers":
+            assert self._awaits_trailers
+            self.trailers = message["headers"]
+            self.is_ended = True
         else:
             raise RuntimeError(f"not expected: {message['type']}")
 
     def _begin(self, message):
         assert message["type"] == "http.response.start"
+        self._awaits_trailers = message.get("trailers", False)
+        assert not self._awaits_trailers or "http.response.trailers" in self.scope["extensions"]
         self.status = message["status"]
         for name, value in message["headers"]:
             assert isinstance(name, bytes)
@@ -266,7 +276,15 @@ class RealServer:
         await asyncio.gather(*self._state.tasks, return_exceptions=True)
 
 
-@pytest.fixture(params=["httptools", "h11", "tailrace.server:Protocol"])
+class ImpatientProtocol(Protocol):
+    """Soon believes that a client has left."""
+
+    limits = Limits(half_closed_seconds=0.01)
+
+
+@pytest.fixture(
+    params=["httptools", "h11", ImpatientProtocol], ids=["httptools", "h11", "tailrace"]
+)
 def serve(request):
     """uvicorn on a free port, in this event loop."""
 

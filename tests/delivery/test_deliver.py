@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tailrace.blobs import BlobState
 from tailrace.blobs.memory import MemoryBlobs
 from tailrace.delivery import Representation, deliver
 from tailrace.errors import BlobAbandoned
@@ -465,3 +466,58 @@ async def test_a_weak_date_does_for_conditions_but_not_for_if_range(exchange, fi
         assert answer.fields["last-modified"] == SAME
     if status == 200:
         assert answer.content == b"0123456789"
+
+
+# --- the digest of what was followed ------------------------------------------------------
+
+TRAILERS = "http.response.trailers"
+
+
+async def followed(exchange, digest, *fields, extensions=(TRAILERS,)):
+    """Follow a blob to its seal, of which `digest` is known then."""
+    store, writer = await blob_of(b"0123456789", is_sealed=False)
+
+    async def sealed_sha256():
+        async with store.open("blob") as reader:
+            assert reader.status.state is BlobState.SEALED
+        return digest
+
+    asked = exchange(fields=fields, extensions=extensions)
+    app = delivering(store, sealed_sha256=sealed_sha256)
+    task = asyncio.create_task(asked.whole(app))
+    await asked.begins()
+    await writer.seal()
+    await task
+    return asked
+
+
+@pytest.mark.parametrize("fields", [(), [("Range", "bytes=3-")]])
+async def test_the_digest_of_the_whole_follows_what_was_followed(exchange, fields):
+    """RFC 9530 §3: of the representation, also where a part of it was sent."""
+    answer = await followed(exchange, bytes(32), *fields)
+    assert answer.fields["trailer"] == "repr-digest"
+    assert "repr-digest" not in answer.fields
+    assert answer.trailers == [(b"repr-digest", f"sha-256=:{'A' * 43}=:".encode())]
+
+
+async def test_a_digest_that_nobody_knows_is_left_out(exchange):
+    assert (await followed(exchange, None)).trailers == []
+
+
+async def test_where_the_server_sends_no_trailer_fields_none_are_announced(exchange):
+    answer = await followed(exchange, bytes(32), extensions=())
+    assert "trailer" not in answer.fields
+    assert answer.trailers is None
+
+
+async def test_a_sealed_blob_has_its_digest_in_the_head(exchange):
+    store, _ = await blob_of(b"0123456789")
+    asked = exchange(extensions=(TRAILERS,))
+    answer = await asked.whole(delivering(store, sealed_sha256=None))
+    assert "repr-digest" in answer.fields
+    assert "trailer" not in answer.fields
+
+
+async def test_what_is_followed_is_buffered_by_no_proxy(exchange):
+    answer = await followed(exchange, None)
+    assert answer.fields["x-accel-buffering"] == "no"

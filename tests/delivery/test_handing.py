@@ -7,7 +7,8 @@ import pytest
 
 from tailrace.delivery import handing
 from tailrace.delivery.follow import follow
-from tailrace.delivery.handing import hand_over, takes_pieces
+from tailrace.delivery.handing import hand_over, path_of, takes_path, takes_pieces
+from tailrace.delivery.local import open_file
 from tailrace.delivery.pieces import in_turn
 from tailrace.errors import BlobAbandoned, ClientDisconnected
 from tailrace.spans import Span
@@ -30,6 +31,45 @@ PATH_SEND = "http.response.pathsend"
 )
 def test_pieces_are_taken_by_who_says_so(extensions, takes):
     assert takes_pieces({"type": "http"} | extensions) is takes
+
+
+@pytest.mark.parametrize(
+    ("extensions", "takes"),
+    [({}, False), ({PATH_SEND: {}}, True), ({PATH_SEND: {"pieces": True}}, False)],
+)
+def test_a_path_is_for_who_knows_no_more_than_the_standard(extensions, takes):
+    assert takes_path({"type": "http", "extensions": extensions}) is takes
+
+
+async def test_a_whole_sealed_blob_is_where_its_path_says(sealed, bytes_of):
+    async with sealed(100) as reader:
+        path = path_of(reader, [Span(0, 100)])
+        if reader.fileno() is None:
+            assert path is None
+        else:
+            found = os.stat(path)
+            assert os.path.samestat(found, os.fstat(reader.fileno()))
+
+
+@pytest.mark.parametrize(
+    "pieces", [[Span(0, 99)], [Span(1, 100)], [b"", Span(0, 100)], [Span(0, 50), Span(50, 100)]]
+)
+async def test_a_part_has_no_path(sealed, pieces):
+    async with sealed(100) as reader:
+        assert path_of(reader, pieces) is None
+
+
+async def test_what_is_growing_has_no_path(store, writer):
+    await writer.append(0, [b"part"])
+    async with store.open("blob") as reader:
+        assert path_of(reader, [Span(0, 4)]) is None
+    await writer.abandon()
+
+
+async def test_a_local_file_has_no_path_for_another_may_be_there_by_then(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    async with open_file(tmp_path / "file") as reader:
+        assert path_of(reader, [Span(0, 7)]) is None
 
 
 class Taking:

@@ -3,6 +3,8 @@ import os
 import socket
 import stat
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -320,27 +322,86 @@ def test_a_file_that_differs_in_anything_has_another_tag(differing):
     assert not tag.matches_weakly(other)
 
 
-def test_a_file_left_alone_for_a_while_has_strong_validators():
-    representation = said_of(found_with(), now=CHANGED_AT + 2)
-    assert not representation.validators.entity_tag.weak
-    assert not representation.has_weak_date
-    assert representation.validators.last_modified == DATE
+TICK = 0.011  # of the slowest kernel, and some time to look
+WHOLE = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("times", "now"),
+    [
+        ({}, CHANGED_AT + TICK),
+        ({"mtime": CHANGED_AT - 86400}, CHANGED_AT + TICK),
+        ({"mtime": CHANGED_AT + 86400}, CHANGED_AT + TICK),  # set by hand; the other tells
+        ({"mtime": WHOLE, "ctime": WHOLE}, WHOLE + 2),
+        ({"mtime": WHOLE, "ctime": WHOLE + 0.25}, WHOLE + 0.25 + TICK),
+    ],
+)
+def test_the_tag_of_a_file_is_strong_when_another_change_would_be_seen(times, now):
+    assert not said_of(found_with(**times), now).validators.entity_tag.weak
 
 
 @pytest.mark.parametrize(
     ("times", "now"),
     [
         ({}, CHANGED_AT),
-        ({}, CHANGED_AT + 1.9),
-        ({"mtime": CHANGED_AT - 86400}, CHANGED_AT + 1.9),  # set back by a copy or by touch
-        ({"mtime": CHANGED_AT + 86400}, CHANGED_AT + 60),
+        ({}, CHANGED_AT + 0.001),
+        ({"mtime": CHANGED_AT - 86400}, CHANGED_AT + 0.001),  # by a copy or by touch
+        ({"ctime": CHANGED_AT - 86400}, CHANGED_AT + 0.001),  # a file system without it
         ({"ctime": CHANGED_AT + 86400}, CHANGED_AT + 60),  # the clock was set back
+        ({"mtime": WHOLE, "ctime": WHOLE}, WHOLE + 1.9),  # counted in seconds, or pairs of them
     ],
 )
 def test_a_file_that_may_change_within_one_tick_has_weak_validators(times, now):
     representation = said_of(found_with(**times), now)
     assert representation.validators.entity_tag.weak
     assert representation.has_weak_date
+
+
+@pytest.mark.parametrize(
+    ("times", "now", "is_weak"),
+    [
+        ({}, CHANGED_AT + 0.7, True),
+        ({}, CHANGED_AT + 0.75, False),
+        ({"mtime": CHANGED_AT - 86400}, CHANGED_AT + TICK, False),
+        ({"mtime": CHANGED_AT + 86400}, CHANGED_AT + 60, True),
+    ],
+)
+def test_a_date_is_strong_when_the_second_that_it_names_is_over(times, now, is_weak):
+    """RFC 9110 §8.8.2.2: nothing can have changed twice in it any more."""
+    assert said_of(found_with(**times), now).has_weak_date is is_weak
+
+
+async def test_a_file_that_was_just_made_has_a_strong_tag(tmp_path):
+    for number in range(20):
+        path = tmp_path / str(number)
+        path.write_bytes(b"made")
+        async with open_file(path) as file:
+            representation = representation_of(file.found, "text/plain", time.time())
+        assert not representation.validators.entity_tag.weak
+
+
+async def test_a_file_that_changes_all_the_time_is_not_waited_for_for_ever(tmp_path):
+    path = tmp_path / "changing"
+    path.write_bytes(b"")
+    is_over = threading.Event()
+
+    def change():
+        with path.open("ab") as file:
+            while not is_over.is_set():
+                file.write(b".")
+                file.flush()
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(change)
+        try:
+            async with asyncio.timeout(10), open_file(path):
+                pass
+        finally:
+            is_over.set()
+
+
+def test_the_date_is_that_of_the_last_change_to_the_bytes():
+    assert said_of(found_with()).validators.last_modified == DATE
 
 
 def test_a_tag_becomes_strong_with_time_and_stays_the_same_otherwise():

@@ -199,6 +199,17 @@ async def test_digests_are_of_all_there_is(any_room):
     await file.seal()
 
 
+async def test_where_no_digest_is_kept_each_is_computed_when_it_is_asked_for(
+    any_room, make_settings
+):
+    any_room.settings = make_settings(digest=None)
+    file = await begin(any_room)
+    await file.fill(source(b"abc"))
+    assert await file.digest("sha-256") == hashlib.sha256(b"abc").digest()
+    assert (await file.seal()).sha256 is None
+    await any_room.check()
+
+
 @pytest.mark.parametrize("bytes_go_first", [False, True])
 async def test_a_file_that_was_deleted_meanwhile_is_not_sealed(any_room, bytes_go_first):
     file = await begin(any_room)
@@ -433,3 +444,40 @@ def caused(error, cause):
 )
 def test_a_reason_says_what_happened_and_nothing_of_our_insides(error, reason):
     assert failure_reason(error, 5) == reason
+
+
+# --- the digest, for those who follow -------------------------------------------------------
+
+
+async def test_who_follows_a_file_to_its_seal_learns_its_digest_once_it_is_recorded(any_room):
+    files = any_room.files
+    file = await files.begin(name="a.txt", media_type="text/plain", origin=Origin.JOB)
+    await file.fill(source(b"content"))
+
+    async def follow():
+        async with any_room.store.open(file.record.blob) as reader:
+            await reader.wait_beyond(7)
+            sha256 = await files.sha256(file.record)
+            recorded = await any_room.catalogue.find_file(file.record.id)
+            return sha256, recorded.state
+
+    followers = [asyncio.create_task(follow()) for _ in range(3)]
+    await asyncio.sleep(0)
+    followers[0].cancel()  # which is nothing to the others
+    await file.seal()
+    expected = hashlib.sha256(b"content").digest(), FileState.SEALED
+    assert await asyncio.gather(*followers[1:]) == [expected] * 2
+
+
+async def test_the_digest_of_a_file_that_was_sealed_before_is_that_of_its_record(any_room):
+    file = await begin(any_room)
+    await file.fill(source(b"content"))
+    await file.seal()
+    digest = hashlib.sha256(b"content").digest()
+    assert await any_room.files.sha256(file.record) == digest
+
+
+async def test_a_file_that_was_given_up_has_no_digest(any_room):
+    file = await begin(any_room)
+    await file.abandon("no more")
+    assert await any_room.files.sha256(file.record) is None

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import itertools
+import os
 from contextlib import aclosing
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tailrace.blobs import BlobKey, BlobState
 from tailrace.blobs.digest import RunningDigest
+from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.blobs.memory import MemoryBlobs
 from tailrace.errors import ClientDisconnected, LengthExceeded, StorageFull
 from tailrace.intake.fill import BACKLOG_BYTES, BACKLOG_CHUNKS, fill
@@ -101,6 +103,11 @@ def gated(writer):
 async def test_it_returns_the_length_and_does_not_end_the_blob(store, writer):
     assert await fill(writer, Source(b"ab", b"c"), RunningDigest(), limit=NO_LIMIT) == 3
     assert (await store.status(KEY)).state is BlobState.GROWING
+    assert await content(store) == b"abc"
+
+
+async def test_it_works_without_a_digest(store, writer):
+    assert await fill(writer, Source(b"ab", b"c"), None, limit=NO_LIMIT) == 3
     assert await content(store) == b"abc"
 
 
@@ -332,3 +339,95 @@ async def test_the_source_can_be_any_iterable_and_is_the_callers_to_close(writer
         with pytest.raises(LengthExceeded):
             await fill(writer, chunks, RunningDigest(), limit=1)
         assert [chunk async for chunk in chunks] == [b"c"]
+
+
+# --- sources that bring their bytes into a file by themselves -------------------------------
+
+
+class Bringing:
+    """A source that lands its content in steps, and then does what is said."""
+
+    def __init__(self, *steps, then=None):
+        self.length = sum(map(len, steps))
+        self._steps = steps
+        self._then = then
+
+    def __aiter__(self):
+        return aiter(Source(*self._steps))
+
+    async def land(self, descriptor, offset, count, *, on_progress, update):
+        landed = 0
+        for step in self._steps:
+            step = step[: count - landed]
+            landed += os.pwrite(descriptor, step, offset + landed)
+            on_progress(landed)
+            if update is not None:
+                update(memoryview(step))
+        if self._then is not None:
+            await self._then()
+        return landed
+
+
+@pytest.fixture
+async def local(tmp_path):
+    store = DirectoryBlobs(tmp_path / "blobs")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def local_writer(local):
+    writer = await local.create(KEY)
+    yield writer
+    await writer.release()
+
+
+async def test_what_lands_is_in_the_blob_and_in_the_digest(local, local_writer):
+    digest = RunningDigest()
+    await fill(local_writer, Source(b"<"), digest, limit=NO_LIMIT)
+    filled = await fill(local_writer, Bringing(b"ab", b"c"), digest, limit=NO_LIMIT)
+    assert filled == local_writer.length == 4
+    assert await content(local) == b"<abc"
+    assert digest.covered == 4
+    async with local.open(KEY) as reader:
+        assert await digest.complete(reader) == hashlib.sha256(b"<abc").digest()
+
+
+async def test_bytes_land_without_a_digest(local, local_writer):
+    assert await fill(local_writer, Bringing(b"abc"), None, limit=NO_LIMIT) == 3
+    assert await content(local) == b"abc"
+
+
+async def test_a_digest_that_has_missed_bytes_is_not_extended(local, local_writer):
+    digest = RunningDigest()
+    await local_writer.append(0, [b"<"])
+    await fill(local_writer, Bringing(b"abc"), digest, limit=NO_LIMIT)
+    assert digest.covered == 0
+    async with local.open(KEY) as reader:
+        assert await digest.complete(reader) == hashlib.sha256(b"<abc").digest()
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(0, b""), (2, b"ab"), (4, b"abcd")])
+async def test_of_too_much_that_lands_what_lies_below_the_limit_is_kept(
+    local, local_writer, limit, kept
+):
+    with pytest.raises(LengthExceeded):
+        await fill(local_writer, Bringing(b"abc", b"de"), RunningDigest(), limit=limit)
+    assert await content(local) == kept
+
+
+async def test_a_source_that_lands_exactly_the_limit_is_taken(local, local_writer):
+    assert await fill(local_writer, Bringing(b"abc"), RunningDigest(), limit=3) == 3
+
+
+async def test_what_had_landed_before_the_source_failed_is_kept(local, local_writer):
+    source = Bringing(b"abc", then=disconnect)
+    with pytest.raises(ClientDisconnected):
+        await fill(local_writer, source, RunningDigest(), limit=NO_LIMIT)
+    assert local_writer.length == 3
+    assert await content(local) == b"abc"
+
+
+async def test_a_store_without_files_takes_such_a_source_chunk_by_chunk(store, writer):
+    await fill(writer, Bringing(b"ab", b"c"), RunningDigest(), limit=NO_LIMIT)
+    assert await content(store) == b"abc"

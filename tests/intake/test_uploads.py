@@ -16,18 +16,21 @@ from tailrace.errors import (
     BlobAbandoned,
     BlobBusy,
     ClientDisconnected,
+    ContentDigestMismatch,
     DigestMismatch,
     FileEnded,
     LengthExceeded,
     LengthMismatch,
     OffsetMismatch,
+    PartNotReady,
     StorageFull,
     StorageUnavailable,
+    UploadComplete,
     UploadEnded,
     UploadNotKnown,
 )
 from tailrace.intake.uploads import Upload
-from tailrace.protocol.uploads import Append, Create
+from tailrace.protocol.uploads import Append, Concatenate, ContentDigest, Create
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +89,11 @@ class Slow:
         for chunk in self._chunks:
             yield chunk
         await self.may_end.wait()
+
+
+async def grown_beyond(room, upload, length):
+    async with room.store.open(upload.file.blob) as reader:
+        await reader.wait_beyond(length)
 
 
 async def state(room):
@@ -251,6 +259,15 @@ async def test_what_is_not_as_its_digests_say_is_not_kept(any_room, algorithms):
     await any_room.check()
 
 
+async def test_where_no_digest_is_kept_what_a_sender_gives_is_verified(room, make_settings):
+    room.settings = make_settings(digest=None)
+    upload = await room.uploads.create(creation(digests=RIGHT), content(WHOLE))
+    assert (upload.file.state, upload.file.sha256) == (FileState.SEALED, None)
+    with pytest.raises(DigestMismatch):
+        await room.uploads.create(creation(digests=WRONG), content(WHOLE))
+    await room.check()
+
+
 async def test_digests_are_kept_in_the_words_of_rfc_9530(room):
     begun = await room.uploads.create(beginning(digests=RIGHT), content())
     found, _ = await room.catalogue.find_upload(hashlib.sha256(begun.key.encode()).digest())
@@ -339,15 +356,96 @@ async def test_two_writers_at_once_are_one_too_many_and_nothing_is_lost(any_room
     slow = Slow(b"de")
     first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
     await slow.has_begun.wait()
-    with pytest.raises(BlobBusy):
+    await grown_beyond(any_room, upload, 4)
+    with pytest.raises(OffsetMismatch):
         await any_room.uploads.append(upload.key, appending(3), content(b"XY"))
-    with pytest.raises(BlobBusy):
-        await any_room.uploads.get(upload.key)
     slow.may_end.set()
     assert (await first).progress.offset == 5
     await any_room.uploads.append(upload.key, appending(5, is_complete=True), content(b"f"))
     assert await any_room.content(upload.file.blob) == b"abcdef"
     await any_room.check()
+
+
+async def test_a_second_writer_is_refused_while_the_first_sends(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    is_enough = asyncio.Event()
+
+    async def trickling():
+        while not is_enough.is_set():
+            yield b"d"
+            await asyncio.sleep(0.001)
+
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), trickling()))
+    await grown_beyond(any_room, upload, 3)
+    for _ in range(3):
+        length = await any_room.length(upload.file.blob)
+        with pytest.raises((BlobBusy, OffsetMismatch)):
+            await any_room.uploads.append(upload.key, appending(length), content(b"XY"))
+    is_enough.set()
+    offset = (await first).progress.offset
+    assert await any_room.content(upload.file.blob) == b"abc" + b"d" * (offset - 3)
+    await any_room.check()
+
+
+async def test_a_writer_that_is_silent_is_ended_for_the_next_at_its_offset(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    slow = Slow()
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
+    await slow.has_begun.wait()
+    second = await any_room.uploads.append(
+        upload.key, appending(3, is_complete=True), content(b"de")
+    )
+    assert (second.progress.offset, second.progress.is_complete) == (5, True)
+    with pytest.raises(BlobBusy, match="taken this upload over"):
+        await first
+    await any_room.check()
+
+
+async def test_whoever_asks_for_the_offset_ends_the_writer_and_may_go_on(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    slow = Slow(b"de")
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
+    await slow.has_begun.wait()
+    await grown_beyond(any_room, upload, 4)
+    assert (await any_room.uploads.get(upload.key)).progress.offset == 5
+    with pytest.raises(BlobBusy, match="taken this upload over"):
+        await first
+    await any_room.uploads.append(upload.key, appending(5, is_complete=True), content(b"f"))
+    assert await any_room.content(upload.file.blob) == b"abcdef"
+    await any_room.check()
+
+
+async def test_whoever_only_looks_ends_nobody(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    slow = Slow()
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
+    await slow.has_begun.wait()
+    assert (await any_room.uploads.look(upload.key)).progress.offset == 3
+    slow.may_end.set()
+    assert (await first).progress.offset == 3
+
+
+async def test_a_cancelled_upload_is_read_no_further(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    slow = Slow()
+    first = asyncio.create_task(any_room.uploads.append(upload.key, appending(3), slow))
+    await slow.has_begun.wait()
+    await any_room.uploads.cancel(upload.key)
+    with pytest.raises((BlobBusy, BlobAbandoned)):
+        await first
+    await any_room.check()
+
+
+async def test_a_writer_of_another_process_is_left_alone(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    elsewhere = await any_room.store.resume(upload.file.blob)
+    for asking in (
+        any_room.uploads.get(upload.key),
+        any_room.uploads.append(upload.key, appending(3), content(b"d")),
+    ):
+        with pytest.raises(BlobBusy):
+            await asking
+    await elsewhere.release()
 
 
 async def test_a_length_can_be_promised_later_but_once(any_room):
@@ -412,7 +510,8 @@ async def test_a_repeated_end_is_answered_as_the_first_time(any_room, how):
         appending(3, is_complete=True, content_length=1),
         appending(3, is_complete=True),
         appending(3, content_length=0),
-        appending(2, is_complete=True, content_length=0),
+        appending(3, ends_at_length=True),
+        appending(3, ends_at_length=True, content_length=1),
     ],
 )
 async def test_a_complete_upload_takes_nothing_else(room, command):
@@ -640,3 +739,181 @@ async def test_whenever_a_cancel_is_cancelled_record_and_bytes_agree(
     await cancelled_at_every_step(attempt, any_room.check)
     states = {record.state for record in await any_room.records()}
     assert FileState.ABANDONED in states
+
+
+# --- whole at a promised length -------------------------------------------------------------
+
+
+def part(**facts):
+    return beginning(is_partial=True, **facts)
+
+
+def joining(*uploads, **facts):
+    keys = tuple(upload.key for upload in uploads)
+    command = Concatenate("whole.txt", None, {}, keys, (("Upload-Concat", "final;..."),))
+    return dataclasses.replace(command, **facts)
+
+
+async def test_an_upload_that_ends_at_its_length_is_sealed_there(any_room):
+    upload = await any_room.uploads.create(
+        beginning(complete_length=8, ends_at_length=True), content(WHOLE[:3])
+    )
+    assert not upload.progress.is_complete
+    upload = await any_room.uploads.append(
+        upload.key, appending(3, ends_at_length=True), content(WHOLE[3:])
+    )
+    assert upload.progress.is_complete
+    await any_room.check()
+
+
+async def test_an_upload_of_unknown_length_has_no_end(any_room):
+    upload = await any_room.uploads.create(beginning(ends_at_length=True), content())
+    assert not upload.progress.is_complete
+    upload = await any_room.uploads.append(
+        upload.key, appending(0, ends_at_length=True), content(b"abc")
+    )
+    assert not upload.progress.is_complete
+    await any_room.check()
+
+
+async def test_who_takes_the_length_for_the_end_is_right_even_after_a_crash(any_room):
+    upload = await any_room.uploads.create(beginning(complete_length=8), content(WHOLE))
+    assert not (await any_room.uploads.get(upload.key)).progress.is_complete
+    got = await any_room.uploads.get(upload.key, ends_at_length=True)
+    assert (got.progress.offset, got.progress.is_complete) == (8, True)
+    assert await any_room.uploads.get(upload.key, ends_at_length=True) == got
+    await any_room.check()
+
+
+async def test_a_digest_is_held_also_against_what_ends_when_it_is_asked_for(any_room):
+    digests = {"sha-256": bytes(32)}
+    upload = await any_room.uploads.create(
+        beginning(complete_length=8, digests=digests), content(WHOLE)
+    )
+    with pytest.raises(DigestMismatch):
+        await any_room.uploads.get(upload.key, ends_at_length=True)
+    await any_room.check()
+    with pytest.raises(UploadEnded):
+        await any_room.uploads.get(upload.key)
+
+
+async def test_a_digest_of_the_whole_may_come_with_the_last_append(any_room):
+    for digest, is_right in ((hashlib.sha256(WHOLE).digest(), True), (bytes(32), False)):
+        upload = await any_room.uploads.create(beginning(), content(WHOLE[:3]))
+        ending = appending(3, is_complete=True, digests={"sha-256": digest})
+        if is_right:
+            ended = await any_room.uploads.append(upload.key, ending, content(WHOLE[3:]))
+            assert ended.progress.is_complete
+        else:
+            with pytest.raises(DigestMismatch):
+                await any_room.uploads.append(upload.key, ending, content(WHOLE[3:]))
+        await any_room.check()
+
+
+# --- content with a digest of its own -------------------------------------------------------
+
+
+def digest_of(data):
+    return (ContentDigest("sha-1", hashlib.sha1(data).digest()),)
+
+
+async def test_verified_content_is_appended_and_any_other_is_not(any_room):
+    upload = await any_room.uploads.create(
+        beginning(content_digests=digest_of(b"abc")), content(b"a", b"bc")
+    )
+    command = appending(3, is_complete=True, content_digests=digest_of(b"defgh"))
+    with pytest.raises(ContentDigestMismatch):
+        await any_room.uploads.append(upload.key, command, content(b"defgH"))
+    await any_room.check()
+    assert (await any_room.uploads.get(upload.key)).progress.offset == 3
+    with pytest.raises(ClientDisconnected):
+        await any_room.uploads.append(upload.key, command, cut(b"def"))
+    assert (await any_room.uploads.get(upload.key)).progress.offset == 3
+    await any_room.uploads.append(upload.key, command, content(b"def", b"gh"))
+    assert await any_room.content(upload.file.blob) == WHOLE
+    await any_room.check()
+
+
+async def test_verified_content_keeps_to_the_promised_length(any_room):
+    upload = await any_room.uploads.create(beginning(complete_length=5), content(b"abc"))
+    command = appending(3, content_digests=digest_of(b"def"))
+    with pytest.raises(LengthExceeded):
+        await any_room.uploads.append(upload.key, command, content(b"def"))
+    assert (await any_room.uploads.get(upload.key)).progress.offset == 3
+    await any_room.check()
+
+
+# --- joining --------------------------------------------------------------------------------
+
+
+async def test_parts_are_joined_in_their_order_and_stay(any_room):
+    first = await any_room.uploads.create(part(complete_length=3), content(b"abc"))
+    second = await any_room.uploads.create(part(complete_length=2), content(b"d"))
+    await any_room.uploads.append(second.key, appending(1, ends_at_length=True), content(b"e"))
+    for order, whole in (((second, first), b"deabc"), ((first, first), b"abcabc")):
+        joined = await any_room.uploads.concatenate(joining(*order))
+        assert (joined.progress.offset, joined.progress.is_complete) == (len(whole), True)
+        assert joined.progress.notes == (("Upload-Concat", "final;..."),)
+        assert await any_room.content(joined.file.blob) == whole
+    assert not (await any_room.uploads.get(first.key, ends_at_length=True)).progress.is_complete
+    await any_room.check()
+
+
+async def test_parts_that_were_joined_wait_no_longer_than_a_client_asks_again(any_room):
+    first = await any_room.uploads.create(part(complete_length=3), content(b"abc"))
+    any_room.clock.advance(timedelta(hours=1))
+    joined = await any_room.uploads.concatenate(joining(first))
+    any_room.clock.advance(timedelta(minutes=9))
+    assert (await any_room.uploads.concatenate(joining(first))).file.length == 3
+    any_room.clock.advance(timedelta(minutes=11))
+    with pytest.raises(UploadEnded):
+        await any_room.uploads.concatenate(joining(first))
+    assert await any_room.content(joined.file.blob) == b"abc"
+
+
+async def test_only_whole_parts_are_joined(any_room):
+    unfinished = await any_room.uploads.create(part(complete_length=3), content(b"ab"))
+    endless = await any_room.uploads.create(part(), content(b"ab"))
+    file = await any_room.uploads.create(beginning(complete_length=2), content(b"ab"))
+    for upload in (unfinished, endless, file):
+        with pytest.raises(PartNotReady):
+            await any_room.uploads.concatenate(joining(upload))
+    await any_room.check()
+
+
+async def test_what_is_joined_keeps_to_the_limit_and_to_its_digest(room):
+    long = await room.uploads.create(part(complete_length=600), content(bytes(600)))
+    with pytest.raises(LengthExceeded):
+        await room.uploads.concatenate(joining(long, long))
+    with pytest.raises(DigestMismatch):
+        await room.uploads.concatenate(joining(long, digests={"sha-256": bytes(32)}))
+    await room.check()
+
+
+# --- what is told of the end ----------------------------------------------------------------
+
+
+async def test_the_moment_of_the_end_is_told_and_moves_with_each_append(any_room):
+    keep = any_room.settings.keep_uploads
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    assert upload.progress.expires_at == NOON + keep
+    any_room.clock.advance(SECOND)
+    got = await any_room.uploads.get(upload.key)
+    assert got.progress.expires_at == NOON + keep
+    assert got.progress.limits.lifetime == keep - SECOND
+    appended = await any_room.uploads.append(upload.key, appending(3), content(b"d"))
+    assert appended.progress.expires_at == NOON + SECOND + keep
+    ended = await any_room.uploads.append(upload.key, appending(4, is_complete=True), content())
+    assert ended.progress.expires_at is None
+
+
+async def test_a_complete_file_ends_with_its_upload_only_where_that_is_asked_for(any_room):
+    upload = await any_room.uploads.create(creation(), content(WHOLE))
+    with pytest.raises(UploadComplete):
+        await any_room.uploads.cancel(upload.key)
+    await any_room.check()
+    await any_room.uploads.cancel(upload.key, ends_file=True)
+    await any_room.check()
+    assert await any_room.records() == []
+    with pytest.raises(UploadEnded):
+        await any_room.uploads.cancel(upload.key, ends_file=True)

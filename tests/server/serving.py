@@ -94,6 +94,10 @@ class Served:
         self._thread.join()
 
     @property
+    def config(self) -> uvicorn.Config:
+        return self._server.config
+
+    @property
     def connections(self):
         return self._server.server_state.connections
 

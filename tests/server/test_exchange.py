@@ -773,3 +773,110 @@ def test_a_cancelled_sending_leaves_nothing_behind(served, long_path, nothing_le
         with pytest.raises(Cut):
             client._content(response)
     assert outcomes == ["cancelled", "cut"]
+
+
+# --- trailer fields -----------------------------------------------------------------------
+
+TRAILING = {"type": TRAILERS, "headers": [(b"repr-digest", b"sha-256=:aa==:")]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": BODY, "body": b"content"}],
+        [{"type": BODY, "body": b"con", "more_body": True}, {"type": BODY, "body": b"tent"}],
+        [{"type": BODY, "body": b"content", "more_body": True}, {"type": BODY}],
+    ],
+)
+def test_trailer_fields_follow_chunked_content(served, content, nothing_left):
+    served.app = sending(start(trailer="repr-digest") | {"trailers": True}, *content, TRAILING)
+    with served.connect() as client:
+        for _ in range(2):
+            client.send(GET)
+            response = client.response()
+            assert response.content == b"content"
+            assert response.fields["trailer"] == "repr-digest"
+            assert response.trailers == {"repr-digest": "sha-256=:aa==:"}
+
+
+def test_trailer_fields_follow_a_file(served, path, content):
+    message = {"type": PATH_SEND, "path": str(path)}
+    served.app = sending(start() | {"trailers": True}, message, TRAILING)
+    response = served.get()
+    assert response.content == content
+    assert response.trailers == {"repr-digest": "sha-256=:aa==:"}
+
+
+def test_trailer_fields_may_come_in_several_messages(served):
+    served.app = sending(
+        start() | {"trailers": True},
+        {"type": BODY},
+        {"type": TRAILERS, "headers": [(b"one", b"1")], "more_trailers": True},
+        {"type": TRAILERS, "headers": [(b"Two", b"2")]},
+    )
+    assert served.get().trailers == {"one": "1", "two": "2"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "head"),
+    [(GET, start(content_length=3)), (GET_1_0, start()), (HEAD, start())],
+    ids=["of a known length", "to HTTP/1.0", "to HEAD"],
+)
+def test_where_trailer_fields_have_no_place_they_are_left_out(
+    served, request_, head, nothing_left
+):
+    served.app = sending(head | {"trailers": True}, {"type": BODY, "body": b"abc"}, TRAILING)
+    with served.connect() as client:
+        client.send(request_)
+        response = client.response(request_.split()[0].decode())
+        assert response.trailers == {}
+        assert response.content == (b"" if request_ is HEAD else b"abc")
+        if request_ is GET_1_0:
+            assert client.has_ended()
+
+
+def test_a_response_whose_trailer_fields_do_not_come_does_not_end(served, nothing_left):
+    served.app = sending(start() | {"trailers": True}, {"type": BODY, "body": b"abc"})
+    with pytest.raises(Cut):
+        served.get()
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [TRAILING],
+        [start(), TRAILING],
+        [start() | {"trailers": True}, TRAILING],
+        [start(), {"type": BODY, "more_body": True}, TRAILING],
+        [start() | {"trailers": True}, {"type": BODY}, {"type": BODY}],
+        [start() | {"trailers": True}, {"type": BODY}, TRAILING, TRAILING],
+    ],
+)
+def test_trailer_fields_out_of_turn_are_an_error_of_the_application(served, messages):
+    errors = []
+
+    async def app(scope, receive, send):
+        try:
+            await sending(*messages)(scope, receive, send)
+        except RuntimeError as exc:
+            errors.append(exc)
+            raise
+
+    served.app = app
+    try:
+        served.get()
+    except Cut:
+        pass
+    until(lambda: errors)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [(b"content-length", b"5"), (b"bad name", b""), (b"name", b"a\r\nb"), (b"trailer", b"a")],
+)
+def test_what_is_no_trailer_field_is_not_sent(served, field):
+    """RFC 9110 §6.5.1: what frames, routes or describes content has no place there."""
+    trailing = {"type": TRAILERS, "headers": [field]}
+    served.app = sending(start() | {"trailers": True}, {"type": BODY, "body": b"abc"}, trailing)
+    with pytest.raises(Cut):
+        served.get()

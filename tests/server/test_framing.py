@@ -52,6 +52,32 @@ def test_a_length_is_not_written_where_there_is_never_content(status):
     assert b"content-length" not in head(status, [(b"Content-Length", b"0")]).octets
 
 
+def test_the_lines_of_a_head_may_be_lists():
+    """ASGI: an iterable of two-item iterables."""
+    assert head(fields=[list(line) for line in LENGTH_4]) == head(fields=LENGTH_4)
+
+
+def test_a_head_that_is_wrong_is_wrong_each_time():
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            head(fields=[(b"a b", b"1")])
+
+
+def test_heads_that_differ_in_anything_are_told_apart():
+    kinds = [
+        {},
+        {"status": 404},
+        {"fields": LENGTH_4},
+        {"fields": [(b"content-length", b"5")]},
+        {"method": "HEAD"},
+        {"http_version": "1.0"},
+        {"keep_alive": False},
+    ]
+    first = [head(**kind) for kind in kinds]
+    assert len(set(first)) == len(kinds)
+    assert [head(**kind) for kind in kinds] == first
+
+
 def test_http_1_0_is_told_that_the_connection_stays():
     """RFC 9112 §9.3: otherwise it would take it that it does not."""
     written = head(fields=LENGTH_4, http_version="1.0")

@@ -14,6 +14,13 @@ from tailrace.server import cache
 
 KIB = 1024
 
+
+@pytest.fixture(autouse=True)
+def impatient(limits):
+    """Soon it is believed that a client has left."""
+    limits(half_closed_seconds=0.02)
+
+
 requests = pytest.mark.parametrize("request_", [GET, GET_1_0], ids=["1.1", "1.0"])
 
 

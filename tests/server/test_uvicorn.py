@@ -6,6 +6,7 @@ If this fails after an upgrade, read `protocol.py` and `exchange.py` against the
 import asyncio
 import inspect
 
+import httptools
 import pytest
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -49,16 +50,17 @@ async def answer(scope, receive, send):
     await send({"type": "http.response.body"})
 
 
-def connected(kind, app=answer):
+def connected(kind, app=answer, transport=None):
     config = Config(app, log_config=None)
     config.load()
     protocol = kind(config, ServerState(), {}, asyncio.get_running_loop())
-    transport = Transport()
+    transport = transport or Transport()
     protocol.connection_made(transport)
     return protocol, transport
 
 
 GET = b"GET /?a HTTP/1.1\r\nHost: a\r\n\r\n"
+PUT = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
 
 
 async def test_what_we_override_is_there_with_its_arguments():
@@ -99,6 +101,50 @@ async def test_what_we_use_of_a_connection_is_there():
     assert not protocol.parser.should_upgrade()
     assert protocol.parser.get_method() == b"GET"
     protocol.parser.set_dangerous_leniencies(lenient_version=True)
+
+
+async def test_a_parser_may_be_replaced_between_two_pieces():
+    protocol, transport = connected(HttpToolsProtocol)
+    protocol.data_received(PUT)
+    protocol.parser = httptools.HttpRequestParser(protocol)
+    protocol.on_body(b"abc")
+    protocol.on_message_complete()
+    protocol.data_received(GET)
+    await some_turns()
+    assert transport.written.count(b"HTTP/1.1 200") == 2
+
+
+async def test_what_has_come_of_the_content_is_where_we_take_it_from():
+    protocol, _ = connected(HttpToolsProtocol)
+    protocol.data_received(PUT + b"ab")
+    assert protocol.cycle.body == bytearray(b"ab")
+    assert protocol.cycle.more_body
+    assert protocol.cycle.message_event.is_set()
+    await some_turns()
+
+
+async def test_reading_is_paused_and_resumed_through_the_flow_only():
+    class Reading(Transport):
+        is_paused = False
+
+        def pause_reading(self):
+            self.is_paused = True
+
+        def resume_reading(self):
+            self.is_paused = False
+
+    async def app(scope, receive, send):
+        await receive()
+        await answer(scope, receive, send)
+
+    protocol, transport = connected(HttpToolsProtocol, app, Reading())
+    protocol.data_received(PUT)
+    protocol.flow.pause_reading()
+    assert transport.is_paused
+    await some_turns()
+    assert not transport.is_paused  # by `receive`
+    protocol.data_received(b"abc")
+    await some_turns()
 
 
 class Started(HttpToolsProtocol):
@@ -144,6 +190,27 @@ async def test_what_we_use_of_a_request_is_there():
     assert cycle.on_response == protocol.on_response_complete
     assert callable(app)
     await some_turns()
+
+
+def test_what_we_do_in_place_of_uvicorn_is_what_it_does():
+    done = HttpToolsProtocol.on_response_complete.__code__.co_names
+    assert set(done) == {
+        "server_state",
+        "total_requests",
+        "transport",
+        "is_closing",
+        "_unset_keepalive_if_required",
+        "flow",
+        "resume_reading",
+        "pipeline",
+        "pop",
+        "_start_asgi_task",
+        "loop",
+        "call_later",
+        "timeout_keep_alive",
+        "timeout_keep_alive_handler",
+        "timeout_keep_alive_task",
+    }
 
 
 async def test_an_error_in_a_callback_of_the_parser_leads_to_the_400_that_we_override():

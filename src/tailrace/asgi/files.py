@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveInt
 from starlette.requests import Request
@@ -73,6 +74,8 @@ async def send(service: Service, request: Request) -> Response:
         service.store.open(file.blob),
         representation_of(file, download="download" in request.query_params),
         headers=SAFETY,
+        sealed_sha256=partial(service.files.sha256, file),
+        proxy=service.proxy,
     )
 
 

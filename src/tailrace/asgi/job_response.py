@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -83,6 +84,7 @@ class JobResponse(Response):
             receive,
             send,
             further=list(further.items()),
+            sealed_sha256=partial(self._service.files.sha256, file),
             conditional=False,
             promised_length=file.complete_length,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -54,4 +56,6 @@ def _bytes(service: Service, request: Request, file: FileRecord) -> Response:
         service.store.open(file.blob),
         representation_of(file, download="download" in request.query_params),
         headers=SAFETY,
+        sealed_sha256=partial(service.files.sha256, file),
+        proxy=service.proxy,
     )

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+)
+from contextlib import aclosing, asynccontextmanager
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
@@ -16,6 +24,7 @@ from tailrace.errors import (
     UnsupportedContent,
 )
 from tailrace.intake import forms
+from tailrace.intake.fill import LandingSource
 from tailrace.protocol.fields import Fields
 from tailrace.protocol.uploads.metadata import read_content_length
 
@@ -46,6 +55,50 @@ async def content(receive: Receive) -> AsyncGenerator[bytes]:
             yield chunk
         if not message.get("more_body", False):
             return
+
+
+@asynccontextmanager
+async def content_to_keep(request: Request) -> AsyncIterator[AsyncIterable[bytes]]:
+    """Lend the request's content, as `content` yields it.
+
+    Where the server can bring it into a file, it is a `LandingSource`; unless something
+    between the server and us has put a `receive` of its own in place: it would be passed by.
+    """
+    async with aclosing(content(request.receive)) as chunks:
+        landing = request.scope.get("extensions", {}).get("tailrace.request.land")
+        length = read_content_length(fields_of(request))
+        if landing is None or landing["receive"] is not request.receive or length is None:
+            yield chunks
+        else:
+            yield _LandingContent(chunks, length, landing["land"])
+
+
+class _LandingContent:
+    def __init__(
+        self, chunks: AsyncGenerator[bytes], length: int, land: Callable[..., Awaitable[int]]
+    ) -> None:
+        self.length = length
+        self._chunks = chunks
+        self._land = land
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+    async def land(
+        self,
+        descriptor: int,
+        offset: int,
+        count: int,
+        *,
+        on_progress: Callable[[int], None],
+        update: Callable[[memoryview], None] | None,
+    ) -> int:
+        return await self._land(
+            descriptor, offset, count, on_progress=on_progress, update=update
+        )
+
+
+_: type[LandingSource] = _LandingContent
 
 
 async def small_content(request: Request, limit: int) -> bytes:

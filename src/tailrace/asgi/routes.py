@@ -9,7 +9,7 @@ from tailrace.asgi.resources import Answering, Current, Resource
 
 # Who has a token may read, and who has the key of an upload may go on with it.
 _BY_TOKEN = frozenset({"GET", "HEAD"})
-_BY_KEY = frozenset({"GET", "HEAD", "PATCH", "DELETE"})
+_BY_KEY = frozenset({"GET", "HEAD", "PATCH", "DELETE", "POST", "OPTIONS"})
 
 
 def routes(current: Current) -> list[Route]:
@@ -30,6 +30,8 @@ def routes(current: Current) -> list[Route]:
             HEAD=uploads.resource,
             PATCH=uploads.resource,
             DELETE=uploads.resource,
+            POST=uploads.overridden,
+            OPTIONS=uploads.announce_resource,
         ),
         route("/make", GET=make.list_producers),
         route("/make/{producer}", POST=make.make, GET=make.make_safely),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import assert_never
 
@@ -15,18 +16,25 @@ from tailrace.asgi.answering import (
     text_response,
 )
 from tailrace.asgi.representing import Addresses
-from tailrace.asgi.requests import address_of, content, fields_of, media_type_of
+from tailrace.asgi.requests import (
+    address_of,
+    content,
+    content_to_keep,
+    fields_of,
+    media_type_of,
+)
 from tailrace.errors import LengthExceeded, MalformedContent, TailraceError
 from tailrace.intake import forms
 from tailrace.intake.settling import settled
 from tailrace.intake.uploads import Upload
-from tailrace.protocol import negotiation, uploads
+from tailrace.protocol import negotiation, problems, uploads
 from tailrace.protocol.disposition import safe_name
 from tailrace.protocol.uploads import (
     Append,
     Appended,
     Cancel,
     Cancelled,
+    Concatenate,
     Create,
     Created,
     Dialect,
@@ -41,6 +49,9 @@ from tailrace.protocol.uploads.metadata import read_content_length
 from tailrace.service import Service
 
 UNNAMED = "upload"
+
+_OVERRIDING = ("HEAD", "PATCH", "DELETE")
+_OF_UPLOAD = ("GET", "HEAD", "PATCH", "DELETE", "PUT", "OPTIONS")
 
 
 async def create(service: Service, request: Request) -> Response:
@@ -60,16 +71,42 @@ async def put(service: Service, request: Request) -> Response:
 
 async def resource(service: Service, request: Request) -> Response:
     """Answer HEAD, GET, PATCH and DELETE of an upload."""
-    key = request.path_params["key"]
-    head = RequestHead(request.method, fields_of(request))
-    return await _in_dialect(service, request, head, f"/uploads/{key}", key)
+    return await _resource(service, request, request.method)
+
+
+async def overridden(service: Service, request: Request) -> Response:
+    """Answer a POST to an upload that stands for another method.
+
+    There are environments and proxies that know no PATCH and no DELETE (tus 1.0.0,
+    X-HTTP-Method-Override).
+    """
+    method = request.headers.get("x-http-method-override", "").upper()
+    if method not in _OVERRIDING:
+        problem = problems.method_not_allowed("POST", _OF_UPLOAD)
+        return problem_response(problem, {"Allow": ", ".join(_OF_UPLOAD)})
+    return await _resource(service, request, method)
 
 
 async def announce(service: Service, request: Request) -> Response:
     """Answer OPTIONS: what every dialect says of itself."""
+    return _announcement(service, ("POST", "OPTIONS"))
+
+
+async def announce_resource(service: Service, request: Request) -> Response:
+    """Answer OPTIONS on one upload."""
+    return _announcement(service, _OF_UPLOAD)
+
+
+def _announcement(service: Service, allowed: Sequence[str]) -> Response:
     head = uploads.announce(service.uploads.limits)
-    allow = {"Allow": "POST, OPTIONS"}
+    allow = {"Allow": ", ".join(allowed)}
     return Response(status_code=head.status, headers=dict(head.fields) | allow)
+
+
+async def _resource(service: Service, request: Request, method: str) -> Response:
+    key = request.path_params["key"]
+    head = RequestHead(method, fields_of(request))
+    return await _in_dialect(service, request, head, f"/uploads/{key}", key)
 
 
 async def _in_dialect(
@@ -104,21 +141,23 @@ class _Exchange:
     async def respond(self, head: RequestHead, key: str) -> Response:
         match self._dialect.parse(head):
             case Create() as command:
-                async with aclosing(content(self._request.receive)) as chunks:
-                    begun = await self._uploads.create(command, chunks)
+                async with content_to_keep(self._request) as source:
+                    begun = await self._uploads.create(command, source)
                 return await self._created(begun)
+            case Concatenate() as command:
+                return await self._created(await self._uploads.concatenate(command))
             case Append() as command:
-                async with aclosing(content(self._request.receive)) as chunks:
-                    upload = await self._uploads.append(key, command, chunks)
+                async with content_to_keep(self._request) as source:
+                    upload = await self._uploads.append(key, command, source)
                 return await self._describe(Appended(upload.progress), upload)
-            case RetrieveOffset():
-                upload = await self._uploads.get(key)
+            case RetrieveOffset(ends_at_length):
+                upload = await self._uploads.get(key, ends_at_length=ends_at_length)
                 return self._head_only(OffsetRetrieved(upload.progress))
             case Inspect():
                 upload = await self._uploads.look(key)
                 return await self._describe(Inspected(upload.progress), upload)
-            case Cancel():
-                await self._uploads.cancel(key)
+            case Cancel(ends_file):
+                await self._uploads.cancel(key, ends_file=ends_file)
                 return self._head_only(Cancelled())
             case command:
                 assert_never(command)

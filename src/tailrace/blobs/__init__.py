@@ -7,6 +7,17 @@ from tailrace.blobs.contract import (
     BlobStatus,
     BlobStore,
     BlobWriter,
+    Landing,
+    LocalBlobWriter,
 )
 
-__all__ = ["BlobKey", "BlobReader", "BlobState", "BlobStatus", "BlobStore", "BlobWriter"]
+__all__ = [
+    "BlobKey",
+    "BlobReader",
+    "BlobState",
+    "BlobStatus",
+    "BlobStore",
+    "BlobWriter",
+    "Landing",
+    "LocalBlobWriter",
+]

@@ -20,10 +20,10 @@ Readers that had it open learn the difference: of an abandoned blob they see the
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import NewType, Protocol, runtime_checkable
 
 from tailrace.spans import Span
 
@@ -72,6 +72,16 @@ class BlobWriter(Protocol):
             StorageFull: there is no room; the blob has grown by what fitted.
         """
 
+    async def append_from(self, offset: int, reader: BlobReader, span: Span) -> int:
+        """Append a span of another blob of this store, as `append` does its chunks.
+
+        Where the store can, the bytes do not come into this process, and the two blobs
+        share the room they take.
+
+        Raises:
+            StorageUnavailable: span is not all there.
+        """
+
     async def sync(self) -> int:
         """Make all that was appended survive a power cut, and return the length."""
 
@@ -83,6 +93,37 @@ class BlobWriter(Protocol):
 
     async def release(self) -> None:
         """Leave the blob growing, for another writer to resume."""
+
+
+class Landing(Protocol):
+    """Brings bytes into an open file from elsewhere, a socket most often.
+
+    It writes from offset on and tells `on_progress`, on the event loop, how many bytes lie
+    there so far, each time there are more; what that raises ends it. When it has returned,
+    raised or was cancelled, all were told, and it touches the descriptor no more. A file that
+    cannot be written is a `StorageError`.
+    """
+
+    def __call__(
+        self, descriptor: int, offset: int, on_progress: Callable[[int], None], /
+    ) -> Awaitable[object]: ...
+
+
+@runtime_checkable
+class LocalBlobWriter(BlobWriter, Protocol):
+    """A writer that can have bytes brought into its blob past this program's memory.
+
+    Not every store has such writers: ask by `isinstance`.
+    """
+
+    async def land(self, offset: int, landing: Landing) -> int:
+        """Append what landing brings and return the new length; as `append`.
+
+        Raises:
+            OffsetMismatch: offset is not the length; nothing was brought.
+            BlobAbandoned: the blob was removed, before or meanwhile.
+            Exception: what landing raises; the blob has grown by what it told.
+        """
 
 
 class BlobReader(Protocol):
@@ -109,6 +150,12 @@ class BlobReader(Protocol):
         """Return a descriptor of the local file with the bytes, or None where there is none.
 
         It belongs to the reader and is closed with it; use it with positioned reads only.
+        """
+
+    def path(self) -> str | None:
+        """Return the absolute path of that file, or None where it has none of its own.
+
+        There will never be another file. Once the blob is removed, there is none.
         """
 
 

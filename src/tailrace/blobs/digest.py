@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from tailrace.blobs.contract import BlobReader
 from tailrace.spans import Span
 
-Algorithm: TypeAlias = Literal["sha-256", "sha-512"]
-"""As RFC 9530 names them."""
+Algorithm: TypeAlias = Literal["sha-256", "sha-512", "sha-1", "md5"]
+"""The first two, as RFC 9530 names them, can be trusted; the others find what a line broke."""
 
 # Below this a trip to a thread costs more than the hashing (about 40 µs for 64 KiB).
 _INLINE_BYTES = 64 * 1024
@@ -27,6 +27,8 @@ class RunningDigest:
 
     def __init__(self, algorithm: Algorithm = "sha-256") -> None:
         self.covered = 0
+        self.is_torn = False
+        """It may have seen more than it covers, because an update was cancelled."""
         self._hash = hashlib.new(algorithm.replace("-", ""))
 
     async def update(self, offset: int, chunks: Sequence[bytes]) -> None:
@@ -34,11 +36,18 @@ class RunningDigest:
         if offset != self.covered:
             return
         length = sum(map(len, chunks))
+        self.is_torn = True
         if length <= _INLINE_BYTES:
             self._update_all(chunks)
         else:
             await asyncio.to_thread(self._update_all, chunks)
         self.covered += length
+        self.is_torn = False
+
+    def extend(self, chunk: memoryview) -> None:
+        """Take in what comes next. Blocks; not to be called at once by two threads."""
+        self._hash.update(chunk)
+        self.covered += len(chunk)
 
     async def complete(self, reader: BlobReader) -> bytes:
         """Return the digest of all that the blob now has."""

@@ -15,7 +15,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tailrace.blobs.contract import BlobKey, BlobState, BlobStatus, BlobStore
+from tailrace.blobs.contract import (
+    BlobKey,
+    BlobReader,
+    BlobState,
+    BlobStatus,
+    BlobStore,
+)
 from tailrace.blobs.growth import Growth
 from tailrace.blobs.keys import checked
 from tailrace.errors import (
@@ -120,6 +126,9 @@ class MemoryWriter:
         await asyncio.sleep(0)
         return self.length
 
+    async def append_from(self, offset: int, reader: BlobReader, span: Span) -> int:
+        return await self.append(offset, [await reader.read(span)])
+
     async def sync(self) -> int:
         self._require_growing()
         return self.length
@@ -174,6 +183,9 @@ class MemoryReader:
         return await self._blob.growth.wait_beyond(length)
 
     def fileno(self) -> int | None:
+        return None
+
+    def path(self) -> str | None:
         return None
 
     def close(self) -> None:

@@ -80,7 +80,7 @@ class Catalogue(Protocol):
         """Note what the writer of a growing file now says of it; else as `promise_length`."""
 
     async def seal_file(
-        self, file_id: FileId, *, length: int, sha256: bytes, sealed_at: datetime
+        self, file_id: FileId, *, length: int, sha256: bytes | None, sealed_at: datetime
     ) -> FileRecord:
         """Turn a growing file into a sealed one and return it.
 

@@ -83,6 +83,10 @@ class UploadRecord:
     the request that began it, so that nothing can be resumed."""
     repr_digest: str | None
     """What the whole is to have, as a Repr-Digest field value, where its client said so."""
+    notes: str | None = None
+    """What its client is told again, as a JSON list of field names and values."""
+    is_partial: bool = False
+    """It is to become a part of another file, and is never a whole one itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class SqlCatalogue:
         )
 
     async def seal_file(
-        self, file_id: FileId, *, length: int, sha256: bytes, sealed_at: datetime
+        self, file_id: FileId, *, length: int, sha256: bytes | None, sealed_at: datetime
     ) -> FileRecord:
         return await self._database.write(
             writing.seal_file, file_id, length=length, sha256=sha256, sealed_at=sealed_at

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 from sqlalchemy.exc import DontWrapMixin
 
@@ -158,6 +159,8 @@ uploads = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("repr_digest", Text),
+    Column("notes", Text),
+    Column("is_partial", Boolean, nullable=False, server_default=false()),
 )
 
 jobs = Table(

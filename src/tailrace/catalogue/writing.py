@@ -108,7 +108,7 @@ def seal_file(
     file_id: FileId,
     *,
     length: int,
-    sha256: bytes,
+    sha256: bytes | None,
     sealed_at: datetime,
 ) -> FileRecord:
     file = _get_file(connection, file_id)

@@ -56,6 +56,9 @@ async def send_copies(reader: BlobReader, pieces: Pieces, receive: Receive, send
     try:
         with _under_way:
             async with UntilDisconnect(receive), aclosing(chunks_of(reader, pieces)) as chunks:
+                # GZipMiddleware and granian hold the head until some content comes, which
+                # may take as long as a file takes to grow.
+                await _send_chunk(send, b"")
                 async for chunk in chunks:
                     await _send_chunk(send, chunk)
                     del chunk  # the next one may be long in coming

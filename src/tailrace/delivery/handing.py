@@ -1,21 +1,23 @@
 """Handing content to a server that reads the file itself, as `tailrace.server` does.
 
 All of it is one message, `http.response.pathsend` with `pieces`, which middleware passes on
-untouched. So the bytes never come here, and nobody watches for the client but the server.
+untouched. So the bytes never come here, and nobody watches for the client but the server. Of
+the standard's message, with a path alone, other servers make the same for whole blobs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 
 from starlette.types import Scope, Send
 
-from tailrace.blobs import BlobReader
+from tailrace.blobs import BlobReader, BlobState
 from tailrace.delivery.copying import chunks_of
-from tailrace.delivery.pieces import Pieces
+from tailrace.delivery.pieces import Piece, Pieces
 from tailrace.errors import ClientDisconnected
+from tailrace.spans import Span
 
 _PATH_SEND = "http.response.pathsend"
 
@@ -32,6 +34,24 @@ def takes_pieces(scope: Scope) -> bool:
     """Tell whether the server reads pieces by itself."""
     path_send = (scope.get("extensions") or {}).get(_PATH_SEND)
     return bool(path_send and path_send.get("pieces"))
+
+
+def takes_path(scope: Scope) -> bool:
+    """Tell whether the server opens paths, and knows no more than the standard."""
+    path_send = (scope.get("extensions") or {}).get(_PATH_SEND)
+    return path_send is not None and not path_send.get("pieces")
+
+
+def path_of(reader: BlobReader, pieces: Sequence[Piece]) -> str | None:
+    """Return where a server finds just this content, or None.
+
+    granian opens the path after `send` has returned. So it must not be that of a descriptor,
+    nor one where another file may be by then; and whoever counts what was delivered does not
+    learn it.
+    """
+    status = reader.status
+    is_whole = list(pieces) == [Span(0, status.length)]
+    return reader.path() if is_whole and status.state is BlobState.SEALED else None
 
 
 async def hand_over(reader: BlobReader, pieces: Pieces, send: Send) -> bool:

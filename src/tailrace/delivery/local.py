@@ -7,6 +7,8 @@ import errno
 import io
 import os
 import stat
+import sys
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -23,8 +25,15 @@ from tailrace.protocol.validators import EntityTag, Validators
 from tailrace.spans import Span
 
 # A file changed twice within one tick of its file system's clock has the same times. So what
-# is made of them is strong only when the last change is older than any tick in use.
-_COARSEST_TICK_SECONDS = 2  # FAT; others count in nanoseconds or in seconds
+# is made of them is strong only when the last change is older than a tick. Linux stamps files
+# with a clock that moves every 1 to 10 ms, as it was built; one more is for the time between a
+# look at the file and one at the clock.
+_CLOCK_REALTIME_COARSE = 5
+_TICK_SECONDS = (
+    time.clock_getres(_CLOCK_REALTIME_COARSE) if sys.platform == "linux" else 0.01
+) + 0.001
+_TICK_NS = round(_TICK_SECONDS * 10**9)
+_COARSEST_TICK_NS = 2 * 10**9  # FAT; others count whole seconds
 
 # Up to here a read out of the page cache costs less than the way to a thread and back.
 _SMALL_READ = 64 * 1024
@@ -63,10 +72,16 @@ class LocalFile:
     def fileno(self) -> int:
         return self._file.fileno()
 
+    def path(self) -> None:
+        """Return None: another file may take this one's place."""
+
 
 @asynccontextmanager
 async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
     """Open a regular file.
+
+    One that was changed in this very tick is looked at when that is over: who gets a file that
+    was just made can then go on after a cut.
 
     Raises:
         RuntimeError: there is none, as Starlette's `FileResponse` has it.
@@ -77,7 +92,7 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
         opened = await take(_threads.submit(_open, path), io.FileIO.close)
     file = SharedFile(opened)
     try:
-        yield LocalFile(file, os.fstat(opened.fileno()))
+        yield LocalFile(file, await _look(opened.fileno()))
     finally:
         _close(file)
 
@@ -85,37 +100,64 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
 def read_small_file(path: str | os.PathLike[str]) -> tuple[os.stat_result, bytes] | None:
     """Return what a regular file is at this moment, and all its bytes, without waiting.
 
-    None where these are many, or where a thread has to do it, or to say why it cannot.
+    None where these are many, where a thread has to do it or to say why it cannot, and where
+    the file was changed in this very tick.
     """
     # Looked at first, here as below: merely to open a FIFO or a device may do something to it.
-    return cached.read_regular(path, _SMALL_READ) if cached.is_regular(path) else None
+    small = cached.read_regular(path, _SMALL_READ) if cached.is_regular(path) else None
+    if small is not None and _settles_soon(small[0]):
+        return None
+    return small
 
 
 def representation_of(found: os.stat_result, media_type: str, now: float) -> Representation:
     """Return what the file system tells of a file, seen at `now`, in seconds since 1970."""
-    is_settled = now - max(found.st_mtime, found.st_ctime) >= _COARSEST_TICK_SECONDS
+    is_settled = _is_settled(found, int(now * 10**9))
     opaque = f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}-{found.st_ctime_ns:x}"
     # A date must not lie in the future (RFC 9110 §8.8.2.1), and no datetime before the year
     # 1; file systems know both.
     modified_at = min(max(found.st_mtime_ns // 10**9, 0), int(now))
-    return _representation(media_type, opaque, modified_at, is_settled)
+    entity_tag = EntityTag(opaque, weak=not is_settled)
+    is_second_over = now >= modified_at + 1  # a change may still come in the one it names
+    return _representation(media_type, entity_tag, modified_at, is_settled and is_second_over)
 
 
 @lru_cache(maxsize=512)
 def _representation(
-    media_type: str, opaque: str, modified_at: int, is_settled: bool
+    media_type: str, entity_tag: EntityTag, modified_at: int, is_date_strong: bool
 ) -> Representation:
     return Representation(
         media_type=media_type,
-        validators=Validators(
-            EntityTag(opaque, weak=not is_settled), datetime.fromtimestamp(modified_at, UTC)
-        ),
-        has_weak_date=not is_settled,
+        validators=Validators(entity_tag, datetime.fromtimestamp(modified_at, UTC)),
+        has_weak_date=not is_date_strong,
     )
 
 
 def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
     return cached.open_regular(path, 0) if cached.is_regular(path) else None
+
+
+async def _look(descriptor: int) -> os.stat_result:
+    found = os.fstat(descriptor)
+    if _settles_soon(found):
+        await asyncio.sleep(_TICK_SECONDS)
+        found = os.fstat(descriptor)
+    return found
+
+
+def _settles_soon(found: os.stat_result) -> bool:
+    """Tell whether to wait for a tick is all that it takes."""
+    now_ns = time.time_ns()
+    return not _is_settled(found, now_ns) and _is_settled(found, now_ns + _TICK_NS)
+
+
+def _is_settled(found: os.stat_result, now_ns: int) -> bool:
+    """Tell whether another change would be seen in the times."""
+    changed_ns = found.st_ctime_ns
+    if found.st_mtime_ns <= now_ns:  # who set it into the future did so by hand
+        changed_ns = max(changed_ns, found.st_mtime_ns)
+    tick_ns = _TICK_NS if changed_ns % 10**9 else _COARSEST_TICK_NS
+    return now_ns - changed_ns >= tick_ns
 
 
 def _open(path: str | os.PathLike[str]) -> io.FileIO:

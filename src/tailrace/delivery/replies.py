@@ -171,7 +171,9 @@ def _described(
             ]
             return _Described([*framed, *describing], pieces_of(framing))
         case Follow():
-            return _Described([media_type, *describing], answer)
+            # A proxy in between must pass on what comes as it comes.
+            unbuffered = ("X-Accel-Buffering", "no")
+            return _Described([media_type, *describing, unbuffered], answer)
         case NotModified():
             return _Described([*representation.validating_fields()], [], _OF_CONTENT)
         case PreconditionFailed():

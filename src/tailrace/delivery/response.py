@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader
-from tailrace.delivery.deliver import deliver, deliver_content
+from tailrace.delivery.deliver import SealedDigest, deliver, deliver_content
 from tailrace.delivery.local import open_file, read_small_file, representation_of
+from tailrace.delivery.proxied import Proxy
 from tailrace.delivery.replies import asks_for_the_whole
 from tailrace.delivery.representations import FieldLines, Representation
 from tailrace.errors import ClientDisconnected
@@ -27,8 +28,9 @@ class BlobResponse(Response):
 
     `opening` is what the `open` of a store returns; it is entered when the response is
     sent. `headers` take the place of our fields of the same name; a validator among them
-    is the one that conditions are about. `background` runs when the response has ended,
-    also if the client left early.
+    is the one that conditions are about. `sealed_sha256` is asked for the digest of what was
+    followed to its seal. A `proxy` in front is left to send what is long. `background` runs
+    when the response has ended, also if the client left early.
     """
 
     def __init__(
@@ -37,11 +39,15 @@ class BlobResponse(Response):
         representation: Representation,
         *,
         headers: Mapping[str, str] | None = None,
+        sealed_sha256: SealedDigest | None = None,
+        proxy: Proxy | None = None,
         background: BackgroundTask | None = None,
     ) -> None:
         self.status_code = 200
         self.background = background
         self.init_headers(headers)
+        self._sealed_sha256 = sealed_sha256
+        self._proxy = proxy
         self._opening = opening
         self._representation = representation
 
@@ -55,6 +61,8 @@ class BlobResponse(Response):
                     receive,
                     send,
                     further=_decoded(tuple(self.raw_headers)),
+                    sealed_sha256=self._sealed_sha256,
+                    proxy=self._proxy,
                 )
         if self.background is not None:
             await self.background()
@@ -72,8 +80,10 @@ class FileResponse(Response):
       to the others (§15.5.17). A 412 or 416 is problem details.
     - The entity tag tells inode, length and times. Copies of a file on several machines
       have different ones: give your own in `headers`, and conditions are about that. While
-      the last change is less than two seconds ago there is no strong validator (§8.8.1):
-      the tag is weak, and the date does for no If-Range.
+      the file may change again without a new time there is no strong validator (§8.8.1):
+      within one tick of the kernel's clock, a few milliseconds, we wait for the next; for 2 s
+      where the file system counts whole seconds the tag is weak. The date does for no
+      If-Range within the second that it names.
     - Nothing is sent before the file is open, and what is said of it is what it is then;
       `stat_result` only fills `headers` for who looks at them before. If it turns out
       shorter than was promised, the connection is cut.

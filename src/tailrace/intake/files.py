@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from tailrace.blobs import BlobKey, BlobStore, BlobWriter
+from tailrace.blobs import BlobKey, BlobReader, BlobStore, BlobWriter
 from tailrace.blobs.digest import RunningDigest
 from tailrace.catalogue import (
     Catalogue,
@@ -35,9 +35,13 @@ from tailrace.errors import (
     TimeLimitExceeded,
 )
 from tailrace.intake.fill import fill
+from tailrace.intake.holding import held
 from tailrace.intake.settling import settled
+from tailrace.intake.waiting_digests import WaitingDigests
 from tailrace.protocol.digests import Algorithm
+from tailrace.protocol.uploads import ContentDigest
 from tailrace.settings import Settings
+from tailrace.spans import Span
 
 Submit: TypeAlias = Callable[[FileRecord, LinkRecord], Awaitable[None]]
 """Makes a file and its first link known."""
@@ -81,7 +85,10 @@ class GrowingFile:
     limit: int
     """How long it may become."""
     _writers: Writers
-    _digest: RunningDigest = field(default_factory=RunningDigest)
+    _sealing: dict[BlobKey, asyncio.Future[bytes | None]]
+    _digests: WaitingDigests
+    _digest: RunningDigest | None
+    """Of what was appended; None where no digest is kept."""
 
     @property
     def length(self) -> int:
@@ -89,9 +96,38 @@ class GrowingFile:
 
     async def fill(self, source: AsyncIterable[bytes]) -> int:
         """Append all that a source gives; as `fill`, up to the promised length or the limit."""
+        return await fill(self._writer, source, self._digest, limit=self._length_limit)
+
+    async def fill_verified(
+        self, source: AsyncIterable[bytes], expected: Sequence[ContentDigest]
+    ) -> int:
+        """As `fill`, but append nothing before all of it has come and has these digests.
+
+        Raises:
+            ContentDigestMismatch: it has another; nothing was appended.
+        """
+        room = max(self._length_limit - self.length, 0)
+        async with held(self._store, source, expected, limit=room) as reader:
+            return await self.take(reader)
+
+    async def take(self, reader: BlobReader) -> int:
+        """Append all that another blob of the store has now.
+
+        Raises:
+            LengthExceeded: it is more than is taken here; nothing was appended.
+        """
+        length = reader.status.length
+        if self.length + length > self._length_limit:
+            raise LengthExceeded(self._length_limit, self.length + length)
+        await self._writer.append_from(self.length, reader, Span(0, length))
+        if self._digest is not None:
+            await self.digest("sha-256")  # now, while the bytes are warm, and not at the end
+        return self.length
+
+    @property
+    def _length_limit(self) -> int:
         promised = self.record.complete_length
-        limit = self.limit if promised is None else min(promised, self.limit)
-        return await fill(self._writer, source, self._digest, limit=limit)
+        return self.limit if promised is None else min(promised, self.limit)
 
     async def promise(self, complete_length: int) -> None:
         """Note the length that the file will have.
@@ -138,12 +174,13 @@ class GrowingFile:
         return await self._writer.sync()
 
     async def digest(self, algorithm: Algorithm) -> bytes:
-        """Return the digest of all that there is; other than SHA-256, by reading it again.
+        """Return the digest of all that there is; one that is not kept, by reading it again.
 
         Raises:
             BlobAbandoned: the file was deleted meanwhile.
         """
-        running = self._digest if algorithm == "sha-256" else RunningDigest(algorithm)
+        running = self._digest if algorithm == "sha-256" else None
+        running = running or RunningDigest(algorithm)
         try:
             async with self._store.open(self.record.blob) as reader:
                 return await running.complete(reader)
@@ -163,11 +200,19 @@ class GrowingFile:
         return await settled(self._seal())
 
     async def _seal(self) -> FileRecord:
-        sha256 = await self.digest("sha-256")
-        await self._writer.seal()
-        self.record = await self._catalogue.seal_file(
-            self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
-        )
+        sha256 = await self.digest("sha-256") if self._digest is not None else None
+        # Whoever follows the blob to its seal may ask before the catalogue knows.
+        sealing = self._sealing[self.record.blob] = asyncio.get_running_loop().create_future()
+        try:
+            await self._writer.seal()
+            self.record = await self._catalogue.seal_file(
+                self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
+            )
+            sealing.set_result(self.record.sha256)
+        finally:
+            del self._sealing[self.record.blob]
+            if not sealing.done():
+                sealing.set_result(None)
         if self.record.state is not FileState.SEALED:
             raise FileEnded(f"this file was given up: {self.record.reason}")
         self._writers.remove(self._writer)
@@ -201,12 +246,16 @@ class GrowingFile:
 
     async def drop(self) -> None:
         """Free the blob, and cut off its readers; the file has another one."""
+        self._digest = None  # nobody goes on with it
         try:
             await self._writer.abandon()
         finally:
             await self._release()
 
     async def _release(self) -> None:
+        if self.record.state is FileState.GROWING and self._digest is not None:
+            self._digests.keep(self.record.blob, self._digest, self.length)
+            self._digest = RunningDigest()  # it is now for whoever goes on
         try:
             await self._writer.release()
         finally:
@@ -223,6 +272,20 @@ class Files:
     now: Callable[[], datetime]
     settings: Settings
     writers: Writers = field(default_factory=Writers)
+    digests: WaitingDigests = field(default_factory=WaitingDigests)
+    _sealing: dict[BlobKey, asyncio.Future[bytes | None]] = field(default_factory=dict)
+
+    async def sha256(self, file: FileRecord) -> bytes | None:
+        """Return the digest of a file whose blob is sealed, once the catalogue knows of it.
+
+        None where there is none, or nobody knows it.
+        """
+        sealing = self._sealing.get(file.blob)
+        if sealing is not None:
+            await asyncio.wait((sealing,))  # unlike `await sealing`, leaves it to the others
+            return sealing.result()
+        newest = await self.catalogue.find_file(file.id)
+        return None if newest is None else newest.sha256
 
     async def begin(
         self,
@@ -356,6 +419,9 @@ class Files:
             self.now,
             most if limit is None else min(limit, most),
             self.writers,
+            self._sealing,
+            self.digests,
+            None if self.settings.digest is None else self.digests.take(record.blob),
         )
 
 

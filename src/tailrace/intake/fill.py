@@ -1,18 +1,22 @@
 """The one loop by which bytes enter a blob.
 
     source ──► backlog (bounded) ──► append and digest ──► readers
+       │                                                     ▲
+       └─────────── land (past this program) ────────────────┘
 
 What arrives while an append is under way goes into the next one, together. So a slow
 source is written at once, chunk by chunk, and a fast one in large batches, without a timer
-and without holding anything back.
+and without holding anything back. Where the source can bring its bytes into a file by itself,
+and the blob is one, they do not come through here at all.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Protocol, runtime_checkable
 
-from tailrace.blobs import BlobWriter
+from tailrace.blobs import BlobWriter, LocalBlobWriter
 from tailrace.blobs.digest import RunningDigest
 from tailrace.errors import LengthExceeded
 from tailrace.intake.settling import ended
@@ -25,10 +29,31 @@ BACKLOG_BYTES = 1 * 1024 * 1024
 BACKLOG_CHUNKS = 1024
 
 
+@runtime_checkable
+class LandingSource(Protocol):
+    """A source whose bytes can go into a file without passing through this program."""
+
+    length: int
+    """How many bytes it has."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def land(
+        self,
+        descriptor: int,
+        offset: int,
+        count: int,
+        *,
+        on_progress: Callable[[int], None],
+        update: Callable[[memoryview], None] | None,
+    ) -> object:
+        """Bring at most `count` bytes into a file; as `tailrace.request.land`."""
+
+
 async def fill(
     writer: BlobWriter,
     source: AsyncIterable[bytes],
-    digest: RunningDigest,
+    digest: RunningDigest | None,
     *,
     limit: int,
 ) -> int:
@@ -42,6 +67,8 @@ async def fill(
         StorageError: as `BlobWriter.append`; the source is then read no further, and the
             digest may have seen more than the blob has.
     """
+    if isinstance(source, LandingSource) and isinstance(writer, LocalBlobWriter):
+        return await _land(writer, source, digest, limit=limit)
     backlog = _Backlog()
     try:
         async with asyncio.TaskGroup() as group:
@@ -58,10 +85,26 @@ async def fill(
     raise failure
 
 
+async def _land(
+    writer: LocalBlobWriter, source: LandingSource, digest: RunningDigest | None, *, limit: int
+) -> int:
+    room = max(limit - writer.length, 0)  # it may have been begun under a higher limit
+    is_next = digest is not None and digest.covered == writer.length
+    update = digest.extend if digest is not None and is_next else None
+
+    async def landing(descriptor: int, offset: int, on_progress: Callable[[int], None]) -> None:
+        await source.land(descriptor, offset, room, on_progress=on_progress, update=update)
+
+    length = await writer.land(writer.length, landing)
+    if source.length > room:
+        raise LengthExceeded(limit)
+    return length
+
+
 async def _take_all(
     source: AsyncIterable[bytes], backlog: _Backlog, *, limit: int, length: int
 ) -> None:
-    room = max(limit - length, 0)  # it may have been begun under a higher limit
+    room = max(limit - length, 0)
     async for chunk in source:
         if len(chunk) > room:
             await backlog.put(chunk[:room])
@@ -70,8 +113,13 @@ async def _take_all(
         await backlog.put(chunk)
 
 
-async def _append_all(writer: BlobWriter, backlog: _Backlog, digest: RunningDigest) -> None:
+async def _append_all(
+    writer: BlobWriter, backlog: _Backlog, digest: RunningDigest | None
+) -> None:
     while chunks := await backlog.take():
+        if digest is None:
+            await writer.append(writer.length, chunks)
+            continue
         # Side by side: hashing and writing both let other threads run.
         hashing = asyncio.create_task(digest.update(writer.length, chunks))
         try:

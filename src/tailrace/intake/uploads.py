@@ -7,12 +7,12 @@ nobody has the key to go on. What was begun to be continued keeps what came, unt
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import AsyncIterable, Callable
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NewType
+from datetime import datetime, timedelta
 
 from tailrace.blobs import BlobStore
 from tailrace.catalogue import (
@@ -25,27 +25,33 @@ from tailrace.catalogue import (
 )
 from tailrace.errors import (
     BlobBusy,
+    ContentDigestMismatch,
     DigestMismatch,
     LengthExceeded,
-    MalformedField,
     OffsetMismatch,
+    PartNotReady,
     UploadNotKnown,
 )
 from tailrace.intake.files import Files, GrowingFile, failure_reason
-from tailrace.intake.media_types import OCTET_STREAM, guess_media_type
 from tailrace.intake.settling import settled
-from tailrace.protocol import digests, structured
+from tailrace.intake.turns import Turn, Turns
+from tailrace.intake.upload_records import (
+    UploadKey,
+    expected_of,
+    hash_of,
+    media_type_of,
+    new_key,
+    notes_of,
+    record_of,
+)
 from tailrace.protocol.digests import Digests
-from tailrace.protocol.uploads import Append, Create, Limits, Progress
+from tailrace.protocol.uploads import Append, Concatenate, Create, Limits, Progress
 from tailrace.protocol.uploads.upload import UploadEvent, UploadState, advance
 from tailrace.settings import Settings
 
-# It goes out in a field with every answer. Names have at most 127 characters on each side
-# of the slash (RFC 6838 §4.2), which leaves room for parameters.
-_LONGEST_MEDIA_TYPE = 512
-
-UploadKey = NewType("UploadKey", str)
-"""The right to write one file: 128 random bits, known to the catalogue by hash only."""
+# Long enough for a client that asks once more because it has not seen the answer; short, for
+# until then the bytes may lie there twice.
+_KEEP_JOINED_PARTS = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class Uploads:
     files: Files
     store: BlobStore
     catalogue: Catalogue
+    turns: Turns
     now: Callable[[], datetime]
     settings: Settings
 
@@ -76,81 +83,106 @@ class Uploads:
         Raises:
             LengthExceeded: more was promised, or came, than is taken.
             LengthMismatch: less came than was promised.
-            DigestMismatch: the whole is not what it was to be; nothing is kept.
+            DigestMismatch: the content or the whole is not what it was to be; nothing is
+                kept.
         """
-        key = UploadKey(secrets.token_urlsafe(16))
         promised = command.complete_length
         if promised is None and command.is_complete:
             promised = command.content_length
-        now = self.now()
-        file = await self.files.begin(
-            name=command.name,
-            media_type=_media_type_of(command),
-            origin=Origin.UPLOAD,
-            complete_length=promised,
-            upload=lambda file_id: UploadRecord(
-                key_hash=_hash_of(key),
-                file_id=file_id,
-                created_at=now,
-                expires_at=None if command.is_complete else now + self.settings.keep_uploads,
-                repr_digest=_field_of(command.digests),
-            ),
+        key, record, file = await self._begin(
+            command, complete_length=promised, waits=not command.is_complete
         )
         if command.is_complete:
-            await self._take_whole(file, source, command.digests)
-        else:
-            await self._take_part(file, source, _hash_of(key))
-        return self._upload(key, file)
+            async with _whole_or_nothing(file):
+                await _fill(file, source, command)
+                await _finish(file, command.digests)
+            return self._growing(key, record, file)
+        async with self._writing(record, file) as turn:
+            try:
+                await turn.run(_fill(file, source, command))
+            except ContentDigestMismatch as exc:  # nobody has the key to send it again
+                await file.abandon(failure_reason(exc, file.length))
+                raise
+            if command.ends_at_length and _has_promised_length(file):
+                await _finish(file, command.digests)
+            return self._growing(key, record, file)
+
+    async def concatenate(self, command: Concatenate) -> Upload:
+        """Begin a file that is the content of partial uploads, and end it.
+
+        The parts stay for a while, for a client that has not seen the answer asks again.
+
+        Raises:
+            UploadNotKnown, UploadEnded: there is no such upload, or it was given up.
+            PartNotReady: one is not whole yet, or was not begun as a part.
+            LengthExceeded: together they are more than is taken.
+            DigestMismatch: the whole is not what it was to be; nothing is kept.
+        """
+        parts = [await self._part(key) for key in command.parts]
+        complete_length = sum(part.complete_length or 0 for _, part in parts)
+        key, record, file = await self._begin(
+            command, complete_length=complete_length, waits=False
+        )
+        async with _whole_or_nothing(file):
+            for _, part in parts:
+                async with self.store.open(part.blob) as reader:
+                    await file.take(reader)
+            await _finish(file, command.digests)
+        until = self.now() + min(_KEEP_JOINED_PARTS, self.settings.keep_uploads)
+        for key_hash in {joined.key_hash for joined, _ in parts}:
+            await self.catalogue.extend_upload(key_hash, until)
+        return self._growing(key, record, file)
 
     async def append(self, key: str, command: Append, source: AsyncIterable[bytes]) -> Upload:
         """Append the content of a request at the offset it names.
+
+        A request that was writing and is silent now is ended for this one.
 
         Raises:
             UploadNotKnown, UploadEnded: there is no such upload, or it takes no more.
             OffsetMismatch: the offset is not the next; nothing was taken.
             BlobBusy: another request is writing.
+            ContentDigestMismatch: the content is not what it was to be; nothing was taken.
             DigestMismatch: the whole is not what it was to be; nothing is kept.
         """
-        upload, record = await self._find(key)
-        if _repeats_the_end(command, record):
-            return await self.get(key)
-        advance(self._state(upload, record), UploadEvent.APPEND_BEGUN)
-        file = await self.files.resume(record)
-        try:
-            if command.offset != file.length:
-                raise OffsetMismatch(file.length, command.offset)
+        record, file_record = await self._find(key)
+        state = self._state(record, file_record)
+        if state is UploadState.COMPLETE:
+            _refuse_wrong_offset(command, file_record.length or 0)
+            if command.content_length == 0 and (command.is_complete or command.ends_at_length):
+                return await self._stored(key, record, file_record)
+        advance(state, UploadEvent.APPEND_BEGUN)
+        if self.turns.is_under_way(file_record.id):
+            length = (await self.store.status(file_record.blob)).length
+            _refuse_wrong_offset(command, length)
+            await self.turns.end_if_silent(file_record.id, file_record.blob, length)
+        file = await self.files.resume(file_record)
+        async with self._writing(record, file) as turn:
+            _refuse_wrong_offset(command, file.length)
             if command.complete_length is not None:
                 await file.promise(command.complete_length)
             _refuse_overlong(command, file)
-            await file.fill(source)
-            if command.is_complete:
-                expected = digests.parse(upload.repr_digest or "", "Repr-Digest")
-                await self._finish(file, expected)
-            return self._upload(key, file)
-        except DigestMismatch as exc:
-            await file.abandon(failure_reason(exc, file.length))
-            raise
-        finally:
-            await self._pause(file, upload.key_hash)
+            await turn.run(_fill(file, source, command))
+            is_last = command.ends_at_length and _has_promised_length(file)
+            if command.is_complete or (is_last and not record.is_partial):
+                await _finish(file, {**expected_of(record), **command.digests})
+            return self._growing(UploadKey(key), record, file)
 
-    async def get(self, key: str) -> Upload:
+    async def get(self, key: str, *, ends_at_length: bool = False) -> Upload:
         """Return an upload as far as it has come; the offset told survives a power cut.
+
+        A request that was writing is ended: its client has given it up, or would not ask.
+        With `ends_at_length` an upload that has its promised length is ended as whole; the
+        last to write may have died before it could.
 
         Raises:
             UploadNotKnown, UploadEnded: there is no such upload, or it was given up.
-            BlobBusy: a request is writing.
+            BlobBusy: a request is writing in another process.
+            DigestMismatch: the whole is not what it was to be; nothing is kept.
         """
-        upload, record = await self._find(key)
-        if record.state is FileState.SEALED and record.ended_at is None:
-            links = await self.catalogue.find_links(record.id)
-            return Upload(UploadKey(key), record, links[0], self._progress(record))
-        advance(self._state(upload, record), UploadEvent.APPEND_BEGUN)
-        file = await self.files.resume(record)
-        try:
-            await file.sync()
-            return self._upload(key, file)
-        finally:
-            await file.release()
+        _, file_record = await self._find(key)
+        await self.turns.end(file_record.id)
+        return await self._get(key, ends_at_length=ends_at_length)
 
     async def look(self, key: str) -> Upload:
         """Return an upload as far as it has come, also while a request is writing.
@@ -159,94 +191,192 @@ class Uploads:
             UploadNotKnown, UploadEnded: there is no such upload, or it was given up.
         """
         try:
-            return await self.get(key)
+            return await self._get(key)
         except BlobBusy:
-            _, record = await self._find(key)
-            length = (await self.store.status(record.blob)).length
-            links = await self.catalogue.find_links(record.id)
-            return Upload(UploadKey(key), record, links[0], self._progress(record, length))
+            record, file_record = await self._find(key)
+            length = (await self.store.status(file_record.blob)).length
+            return await self._stored(key, record, file_record, length)
 
-    async def cancel(self, key: str) -> None:
-        """Give an upload up and free its bytes.
+    async def cancel(self, key: str, *, ends_file: bool = False) -> None:
+        """Give an upload up and free its bytes; with `ends_file` also those of a whole file.
 
         Raises:
             UploadNotKnown, UploadEnded: there is no such upload, or it has ended already.
         """
-        upload, record = await self._find(key)
-        advance(self._state(upload, record), UploadEvent.CANCELLED)
-        await settled(self._cancel(record))
+        record, file_record = await self._find(key)
+        state = self._state(record, file_record)
+        if not (ends_file and state is UploadState.COMPLETE):
+            advance(state, UploadEvent.CANCELLED)
+        await settled(self._cancel(file_record))
+        await self.turns.end(file_record.id)
 
-    async def _cancel(self, record: FileRecord) -> None:
-        await self.catalogue.abandon_file(
-            record.id, reason="its upload was cancelled", at=self.now()
+    async def _cancel(self, file: FileRecord) -> None:
+        end = self.catalogue.abandon_file
+        if file.state is FileState.SEALED:
+            end = self.catalogue.end_file
+        await end(file.id, reason="its upload was cancelled", at=self.now())
+        await self.store.remove(file.blob)
+
+    async def _begin(
+        self, command: Create | Concatenate, *, complete_length: int | None, waits: bool
+    ) -> tuple[UploadKey, UploadRecord, GrowingFile]:
+        key = new_key()
+        now = self.now()
+        expires_at = now + self.settings.keep_uploads if waits else None
+        file = await self.files.begin(
+            name=command.name,
+            media_type=media_type_of(command),
+            origin=Origin.UPLOAD,
+            complete_length=complete_length,
+            upload=lambda file_id: record_of(command, key, file_id, now, expires_at),
         )
-        await self.store.remove(record.blob)
+        return key, record_of(command, key, file.record.id, now, expires_at), file
 
-    async def _take_whole(
-        self, file: GrowingFile, source: AsyncIterable[bytes], expected: Digests
-    ) -> None:
-        try:
-            await file.fill(source)
-            await self._finish(file, expected)
-        except BaseException as exc:
-            await file.abandon(failure_reason(exc, file.length))
-            raise
+    @asynccontextmanager
+    async def _writing(self, record: UploadRecord, file: GrowingFile) -> AsyncIterator[Turn]:
+        """Hold a file that is to be continued; in the end, let go of it.
 
-    async def _take_part(
-        self, file: GrowingFile, source: AsyncIterable[bytes], key_hash: bytes
-    ) -> None:
-        try:
-            await file.fill(source)
-        finally:
-            await self._pause(file, key_hash)
-
-    async def _pause(self, file: GrowingFile, key_hash: bytes) -> None:
-        """Let go of the file. Unless it has ended, it waits for more from now on."""
-        await settled(self._let_go(file, key_hash))
+        Unless it has ended, it waits for more from then on.
+        """
+        with self.turns.taking(file.record.id) as turn:
+            try:
+                yield turn
+            except ContentDigestMismatch:
+                raise
+            except DigestMismatch as exc:
+                await file.abandon(failure_reason(exc, file.length))
+                raise
+            finally:
+                await settled(self._let_go(file, record.key_hash))
 
     async def _let_go(self, file: GrowingFile, key_hash: bytes) -> None:
         try:
             if file.record.state is FileState.GROWING:
-                await file.sync()
-                await self.catalogue.extend_upload(
-                    key_hash, self.now() + self.settings.keep_uploads
+                # Side by side: both wait for the disk.
+                extending = asyncio.create_task(
+                    self.catalogue.extend_upload(key_hash, self._waits_until())
                 )
+                try:
+                    await file.sync()
+                finally:
+                    await extending
         finally:
             await file.release()
 
-    async def _finish(self, file: GrowingFile, expected: Digests) -> None:
-        for algorithm, digest in expected.items():
-            actual = await file.digest(algorithm)
-            if actual != digest:
-                raise DigestMismatch(algorithm, digest.hex(), actual.hex())
-        await file.seal()
+    async def _get(self, key: str, *, ends_at_length: bool = False) -> Upload:
+        record, file_record = await self._find(key)
+        state = self._state(record, file_record)
+        if state is UploadState.COMPLETE:
+            return await self._stored(key, record, file_record)
+        advance(state, UploadEvent.APPEND_BEGUN)
+        file = await self.files.resume(file_record)
+        try:
+            is_last = ends_at_length and _has_promised_length(file)
+            if is_last and not record.is_partial:
+                await _finish(file, expected_of(record))
+            else:
+                await file.sync()
+            return self._upload(key, record, file.record, file.link, file.length)
+        except DigestMismatch as exc:
+            await file.abandon(failure_reason(exc, file.length))
+            raise
+        finally:
+            await file.release()
+
+    async def _part(self, key: str) -> tuple[UploadRecord, FileRecord]:
+        record, file = await self._find(key)
+        advance(self._state(record, file), UploadEvent.APPEND_BEGUN)
+        length = (await self.store.status(file.blob)).length
+        if not record.is_partial or file.complete_length != length:
+            raise PartNotReady(
+                f"an upload of {length} bytes is to be joined that is no whole part"
+            )
+        return record, file
 
     async def _find(self, key: str) -> tuple[UploadRecord, FileRecord]:
-        found = await self.catalogue.find_upload(_hash_of(key))
+        found = await self.catalogue.find_upload(hash_of(key))
         if found is None:
             raise UploadNotKnown("there is no such upload; begin a new one")
         return found
 
     def _state(self, upload: UploadRecord, file: FileRecord) -> UploadState:
-        if file.state is FileState.SEALED:
-            return UploadState.COMPLETE
         if file.state is FileState.ABANDONED or file.ended_at is not None:
             return UploadState.CANCELLED
+        if file.state is FileState.SEALED:
+            return UploadState.COMPLETE
         if upload.expires_at is not None and upload.expires_at <= self.now():
             return UploadState.EXPIRED
         return UploadState.EXPECTING
 
-    def _upload(self, key: str, file: GrowingFile) -> Upload:
-        progress = self._progress(file.record, file.length)
-        return Upload(UploadKey(key), file.record, file.link, progress)
+    def _waits_until(self) -> datetime:
+        return self.now() + self.settings.keep_uploads
 
-    def _progress(self, file: FileRecord, length: int | None = None) -> Progress:
-        return Progress(
-            offset=(file.length or 0) if length is None else length,
-            is_complete=file.state is FileState.SEALED,
-            complete_length=file.complete_length,
-            limits=self.limits,
+    def _growing(self, key: UploadKey, record: UploadRecord, file: GrowingFile) -> Upload:
+        """Return an upload that a request has just written."""
+        record = dataclasses.replace(record, expires_at=self._waits_until())
+        return self._upload(key, record, file.record, file.link, file.length)
+
+    async def _stored(
+        self, key: str, record: UploadRecord, file: FileRecord, length: int | None = None
+    ) -> Upload:
+        """Return an upload as the catalogue has it; the length is known if it is whole."""
+        links = await self.catalogue.find_links(file.id)
+        return self._upload(
+            key, record, file, links[0], (file.length or 0) if length is None else length
         )
+
+    def _upload(
+        self, key: str, record: UploadRecord, file: FileRecord, link: LinkRecord, length: int
+    ) -> Upload:
+        limits = self.limits
+        is_complete = file.state is FileState.SEALED
+        expires_at = None if is_complete else record.expires_at
+        if expires_at is not None:
+            limits = dataclasses.replace(limits, lifetime=expires_at - self.now())
+        progress = Progress(
+            offset=length,
+            is_complete=is_complete,
+            complete_length=file.complete_length,
+            limits=limits,
+            expires_at=expires_at,
+            notes=notes_of(record),
+        )
+        return Upload(UploadKey(key), file, link, progress)
+
+
+@asynccontextmanager
+async def _whole_or_nothing(file: GrowingFile) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException as exc:
+        await file.abandon(failure_reason(exc, file.length))
+        raise
+
+
+async def _fill(
+    file: GrowingFile, source: AsyncIterable[bytes], command: Create | Append
+) -> None:
+    if command.content_digests:
+        await file.fill_verified(source, command.content_digests)
+    else:
+        await file.fill(source)
+
+
+async def _finish(file: GrowingFile, expected: Digests) -> None:
+    for algorithm, digest in expected.items():
+        actual = await file.digest(algorithm)
+        if actual != digest:
+            raise DigestMismatch(algorithm, digest.hex(), actual.hex())
+    await file.seal()
+
+
+def _has_promised_length(file: GrowingFile) -> bool:
+    return file.length == file.record.complete_length
+
+
+def _refuse_wrong_offset(command: Append, length: int) -> None:
+    if command.offset != length:
+        raise OffsetMismatch(length, command.offset)
 
 
 def _refuse_overlong(command: Append, file: GrowingFile) -> None:
@@ -256,32 +386,3 @@ def _refuse_overlong(command: Append, file: GrowingFile) -> None:
         return
     if command.offset + command.content_length > promised:
         raise LengthExceeded(promised, command.offset + command.content_length)
-
-
-def _media_type_of(command: Create) -> str:
-    if command.media_type is not None and len(command.media_type) > _LONGEST_MEDIA_TYPE:
-        raise MalformedField(
-            "Content-Type", command.media_type, f"at most {_LONGEST_MEDIA_TYPE} characters"
-        )
-    # A client that says "some bytes" has not looked; the name may tell more.
-    if command.media_type in (None, OCTET_STREAM):
-        return guess_media_type(command.name)
-    return command.media_type
-
-
-def _repeats_the_end(command: Append, file: FileRecord) -> bool:
-    return (
-        file.state is FileState.SEALED
-        and command.is_complete
-        and command.offset == file.length
-        and command.content_length == 0
-    )
-
-
-def _field_of(given: Digests) -> str | None:
-    members = {str(name): structured.Item(digest) for name, digest in given.items()}
-    return structured.serialize_dictionary(members) if members else None
-
-
-def _hash_of(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

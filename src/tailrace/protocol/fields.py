@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from tailrace.protocol.grammar import OWS, is_token
 
+FieldLines = tuple[tuple[str, str], ...]
+"""Names and values, in the order in which they are sent."""
+
 # §5.5: a recipient rejects a message with these in a field value, or reads them as SP.
 _INVALID_AND_DANGEROUS = str.maketrans("\r\n\0", "   ")
 
@@ -19,7 +22,7 @@ class Fields:
     whitespace around them.
     """
 
-    lines: tuple[tuple[str, str], ...] = ()
+    lines: FieldLines = ()
 
     @classmethod
     def from_raw(cls, lines: Iterable[tuple[bytes, bytes]]) -> Fields:

@@ -39,6 +39,7 @@ from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from tailrace.server import cache, files, framing
 from tailrace.server.framing import Framing, ResponseHead
+from tailrace.server.receiving import Content, Inlet
 from tailrace.server.sending import LEFT, Outlet
 from tailrace.server.transfer import Disconnected
 from tailrace.spans import Span
@@ -53,6 +54,7 @@ _BODY = "http.response.body"
 _ZERO_COPY_SEND = "http.response.zerocopysend"
 _PATH_SEND = "http.response.pathsend"
 _TRAILERS = "http.response.trailers"
+_LAND = "tailrace.request.land"
 
 # Up to this length a file is read and leaves with the head in one call.
 _SMALL_BYTES = 64 * 1024
@@ -70,6 +72,7 @@ class Exchange:
         "_cycle",
         "_flushing",
         "_head",
+        "_inlet",
         "_is_busy",
         "_is_content_complete",
         "_left",
@@ -78,10 +81,15 @@ class Exchange:
     )
 
     def __init__(
-        self, app: ASGI3Application, cycle: RequestResponseCycle, outlet: Outlet
+        self,
+        app: ASGI3Application,
+        cycle: RequestResponseCycle,
+        inlet: Inlet,
+        outlet: Outlet,
     ) -> None:
         self._app = app
         self._cycle = cycle
+        self._inlet = inlet
         self._outlet = outlet
         self._head: ResponseHead | None = None
         self._flushing: asyncio.Handle | None = None
@@ -96,7 +104,11 @@ class Exchange:
     ) -> None:
         if scope["type"] == "http":
             # Of uvicorn's own, if it gets some, none would be understood below.
-            scope["extensions"] = _offered(self._outlet, scope["http_version"])
+            scope["extensions"] = extensions = _offered(self._outlet, scope["http_version"])
+            if self._inlet.takes(scope):
+                content = Content(self._cycle, self._inlet)
+                receive = content.receive
+                extensions[_LAND] = {"land": content.land, "receive": receive}
         try:
             return await self._app(scope, receive, self.send)
         except Disconnected:  # told by us, so not an error to be logged (ASGI 2.4)
@@ -265,7 +277,8 @@ class Exchange:
 
     def _send_trailers(self, message: Message) -> None:
         """Take trailer fields, which only chunked content has a place for (RFC 9112 §7.1.2)."""
-        if self._head is None or not (self._awaits_trailers and self._is_content_complete):
+        may_come = self._awaits_trailers and self._is_content_complete
+        if self._head is None or not may_come or self._cycle.response_complete:
             raise RuntimeError(f"Unexpected ASGI message '{_TRAILERS}'.")
         self._trailers += message.get("headers", ())
         if message.get("more_trailers", False):

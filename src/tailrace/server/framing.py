@@ -61,13 +61,29 @@ def response_head(
     http_version: str,
     keep_alive: bool,
 ) -> ResponseHead:
-    """Write a head; `Transfer-Encoding` and `Connection` are added where needed.
+    """Return a head; `Transfer-Encoding` and `Connection` are added where needed.
 
     Those of the `defaults` are sent that are not among the fields.
 
     Raises:
         RuntimeError: a field that must not be sent.
     """
+    fields, defaults = tuple(fields), tuple(defaults)
+    facts = (status, fields, defaults, method == "HEAD", http_version, keep_alive)
+    try:
+        return _kept_head(*facts)
+    except TypeError:  # a line may be a list, which cannot be looked up
+        return _written_head(*facts)
+
+
+def _written_head(
+    status: int,
+    fields: FieldLines,
+    defaults: FieldLines,
+    is_head: bool,
+    http_version: str,
+    keep_alive: bool,
+) -> ResponseHead:
     lines = [_status_line(status)]
     names = set()
     content_length = None
@@ -98,7 +114,7 @@ def response_head(
     if is_chunked and content_length is not None:
         raise RuntimeError("Content-Length and Transfer-Encoding exclude each other.")
 
-    framing = _framing(status, method, http_version, content_length)
+    framing = _framing(status, is_head, http_version, content_length)
     keep_alive = keep_alive and not says_close and framing is not Framing.CLOSE
     if framing is Framing.CHUNKED:
         lines.append(b"transfer-encoding: chunked\r\n")
@@ -116,10 +132,14 @@ def response_head(
     )
 
 
+# The same file has the same head for a second: then the Date is another.
+_kept_head = functools.lru_cache(maxsize=256)(_written_head)
+
+
 def _framing(
-    status: int, method: str, http_version: str, content_length: int | None
+    status: int, is_head: bool, http_version: str, content_length: int | None
 ) -> Framing:
-    if method == "HEAD" or status < 200 or status in (204, 304):
+    if is_head or status < 200 or status in (204, 304):
         return Framing.NONE
     if content_length is not None:
         return Framing.LENGTH

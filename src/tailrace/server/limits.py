@@ -35,7 +35,7 @@ class Limits:
     """Without one byte of a response acknowledged by the client's machine, else the
     connection is cut. nginx has 60."""
 
-    half_closed_seconds: float = 2.0
+    half_closed_seconds: float = 1.0
     """For an application to go on with the response to a client that has shut down its side,
     after all that was sent has arrived; at most twice this. Such a client may have left."""
 

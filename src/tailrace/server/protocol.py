@@ -3,8 +3,8 @@
 uvicorn's own class accepts, parses, builds the scope, runs the application and keeps the
 connection alive. What is added here:
 
-- Each request runs inside an `Exchange`, which offers `http.response.zerocopysend` and
-  `http.response.pathsend`.
+- Each request runs inside an `Exchange`, which offers `http.response.zerocopysend`,
+  `http.response.pathsend` and `tailrace.request.land`.
 - Heads are checked before the application sees them, and everything a client could prolong
   for ever has a limit (`Limits`).
 
@@ -32,7 +32,9 @@ from uvicorn.server import ServerState
 
 from tailrace.server import framing, refusals, targets
 from tailrace.server.exchange import Exchange
+from tailrace.server.idling import IdleWatch
 from tailrace.server.limits import Limits
+from tailrace.server.receiving import Flow, Inlet
 from tailrace.server.refusals import Refusal
 from tailrace.server.sending import LEFT, Outlet
 
@@ -67,9 +69,9 @@ class Protocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        # A later minor version is answered as 1.1, and another major one with a 505.
-        self.parser.set_dangerous_leniencies(lenient_version=True)
-        self._outlet: Outlet = None  # type: ignore[assignment]  # made with the connection
+        self._inlet: Inlet = None  # type: ignore[assignment]  # both made with the connection
+        self._outlet: Outlet = None  # type: ignore[assignment]
+        self.parser = _parser(self)
         self._answering: RequestResponseCycle | None = None
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
@@ -78,19 +80,35 @@ class Protocol(HttpToolsProtocol):
         self._content_at = 0.0
         self._refusal: Refusal | None = None
         self._is_deaf = False
+        self._past_parser = 0  # octets of content to come that the parser must not see
         self._is_half_closed = False
+        # Between a response and the next request.
+        self._idling = IdleWatch(
+            self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     # --- the connection -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._outlet = Outlet(
-            self.loop, transport, self.flow, self.limits, is_tls=self.scheme == "https"
+        is_tls = self.scheme == "https"
+        self.flow = flow = Flow(transport)
+        self._inlet = Inlet(
+            self.loop,
+            transport,
+            flow,
+            self.limits,
+            is_tls=is_tls,
+            on_drawn=self._go_on_past_parser,
+            on_stall=lambda: self._refuse(refusals.TOO_SLOW),
         )
+        self._outlet = Outlet(self.loop, transport, flow, self.limits, is_tls=is_tls)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._idling.close()
+        self._inlet.connection_lost()
         self._outlet.connection_lost()
         super().connection_lost(exc)
         # uvicorn tells the request that came last, which may only be waiting for its turn.
@@ -103,6 +121,8 @@ class Protocol(HttpToolsProtocol):
             return
         self._piece = data
         self._without_progress += len(data)
+        if self._past_parser:
+            data = self._receive_past_parser(data)
         super().data_received(data)
         self._piece = b""
         if not self._is_deaf:
@@ -131,6 +151,7 @@ class Protocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._is_deaf = True
+        self._idling.close()
         self.transport.set_write_buffer_limits()  # as the other protocol expects them
         super().handle_websocket_upgrade()
 
@@ -154,6 +175,7 @@ class Protocol(HttpToolsProtocol):
             self._settle_version(version)
         self._has_progressed()
         self._phase = _Phase.CONTENT
+        self._inlet.begin(self.headers)
         if not self.parser.should_upgrade():
             # The list is in the scope. uvicorn would add the trailer fields to it, behind the
             # back of whoever has checked those of the head (RFC 9110 §6.5.1).
@@ -176,6 +198,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._without_progress = 0
+        self._inlet.received += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -188,21 +211,56 @@ class Protocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._disarm()
 
+    # --- content that goes past the parser ------------------------------------------------
+
+    def _go_on_past_parser(self, left: int) -> None:
+        """Go on where some content has landed; `left` octets of it are to come."""
+        if self.parser is None:  # the connection is lost
+            return
+        # One that has seen nothing of this request, and so expects the next.
+        self.parser = _parser(self)
+        self._past_parser = left
+        self._content_at = self.loop.time()
+        if not left:
+            self.on_message_complete()
+
+    def _receive_past_parser(self, data: bytes) -> bytes:
+        """Take the content from data, and return what lies behind it."""
+        content, data = data[: self._past_parser], data[self._past_parser :]
+        self._past_parser -= len(content)
+        self.on_body(content)
+        if not self._past_parser:
+            self.on_message_complete()
+        return data
+
     # --- requests and their responses -----------------------------------------------------
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, Exchange(app, cycle, self._outlet))
+        super()._start_asgi_task(cycle, Exchange(app, cycle, self._inlet, self._outlet))
 
     def on_response_complete(self) -> None:
         self._answering = None
-        super().on_response_complete()  # which starts the next one, if there is one
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self._go_on()
         if self._refusal is not None:
             if self._answering is None:
                 self._send_refusal(self._refusal)
         elif self._phase is _Phase.HEAD:  # what came of it so far had time until now
             self._disarm()
             self._await_head()
+
+    def _go_on(self) -> None:
+        """Turn to the next request, or wait for it; in place of uvicorn, for `IdleWatch`."""
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idling.end()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idling.begin()
 
     # --- refusals -------------------------------------------------------------------------
 
@@ -352,3 +410,11 @@ class Protocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _parser(protocol: Protocol) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(protocol)
+    # What is pipelined behind a request that closes the connection is read, as by uvicorn; a
+    # later minor version is answered as 1.1, and another major one with a 505.
+    parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
+    return parser

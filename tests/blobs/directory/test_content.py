@@ -1,8 +1,9 @@
 """The bytes of an open file."""
 
+import errno
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.blobs.directory import content
+from tailrace.errors import StorageUnavailable
 from tailrace.spans import Span
 
 
@@ -76,3 +78,49 @@ def test_more_chunks_than_one_call_takes_are_written(descriptor: int) -> None:
 
 def test_nothing_to_write_asks_nothing_of_the_system(descriptor: int) -> None:
     assert list(content.write(-1, 0, [b"", b""])) == []
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[int]:
+    path = tmp_path / "source"
+    path.write_bytes(b"0123456789")
+    descriptor = os.open(path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def refusing(code: int) -> Callable[..., int]:
+    def copy_file_range(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    return copy_file_range
+
+
+@pytest.mark.parametrize(
+    "code", [None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP]
+)
+def test_a_span_is_copied_also_where_the_system_cannot_do_it_alone(
+    descriptor: int, source: int, monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    if code is not None:
+        monkeypatch.setattr(os, "copy_file_range", refusing(code), raising=False)
+        monkeypatch.setattr(content, "_COPIED_BYTES", 3)
+    lengths = list(content.copy(source, Span(1, 9), descriptor, 10))
+    assert lengths[-1] == 18
+    assert lengths == sorted(set(lengths))
+    assert os.pread(descriptor, 20, 10) == b"12345678"
+
+
+def test_any_other_failure_of_the_system_is_one(
+    descriptor: int, source: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "copy_file_range", refusing(errno.ENOSPC), raising=False)
+    with pytest.raises(OSError, match="space"):
+        list(content.copy(source, Span(0, 10), descriptor, 0))
+
+
+def test_a_span_that_is_not_all_there_is_not_taken_for_whole(
+    descriptor: int, source: int
+) -> None:
+    with pytest.raises(StorageUnavailable, match="end at 10"):
+        list(content.copy(source, Span(5, 11), descriptor, 0))

@@ -6,16 +6,9 @@ import pytest
 from tailrace import errors
 from tailrace.protocol.fields import Fields
 from tailrace.protocol.uploads import plain
-from tailrace.protocol.uploads.dialect import (
-    Cancelled,
-    Create,
-    Created,
-    Limits,
-    Progress,
-    Refusal,
-    RequestHead,
-    ResponseHead,
-)
+from tailrace.protocol.uploads.commands import Create
+from tailrace.protocol.uploads.dialect import Refusal, RequestHead, ResponseHead
+from tailrace.protocol.uploads.outcomes import Cancelled, Created, Limits, Progress
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "uploads_plain.json").read_text())
 LIMITS = Limits(length=10, lifetime=None)

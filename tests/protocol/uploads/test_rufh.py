@@ -10,16 +10,10 @@ from tailrace import errors
 from tailrace.protocol import structured
 from tailrace.protocol.fields import Fields
 from tailrace.protocol.problems import problem_for
-from tailrace.protocol.uploads import dialect, rufh
-from tailrace.protocol.uploads.dialect import (
-    Append,
-    Create,
-    Limits,
-    OffsetRetrieved,
-    Progress,
-    Refusal,
-    RequestHead,
-)
+from tailrace.protocol.uploads import commands, dialect, outcomes, rufh
+from tailrace.protocol.uploads.commands import Append, ContentDigest, Create
+from tailrace.protocol.uploads.dialect import Refusal, RequestHead
+from tailrace.protocol.uploads.outcomes import Limits, OffsetRetrieved, Progress
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "uploads_rufh.json").read_text())
 PARTIAL_UPLOAD = ("Content-Type", "application/partial-upload")
@@ -65,9 +59,13 @@ def head_of(vector):
 
 def command_of(told):
     told = dict(told)
-    verb = getattr(dialect, told.pop("verb"))
+    verb = getattr(commands, told.pop("verb"))
     if "digests" in told:
         told["digests"] = {name: bytes.fromhex(it) for name, it in told["digests"].items()}
+    if "content_digests" in told:
+        told["content_digests"] = tuple(
+            ContentDigest(name, bytes.fromhex(it)) for name, it in told["content_digests"]
+        )
     return verb(**told)
 
 
@@ -80,7 +78,7 @@ def outcome_of(vector):
             told.pop("length"), None if lifetime is None else timedelta(seconds=lifetime)
         )
         arguments["progress"] = Progress(**told, limits=limits)
-    return getattr(dialect, vector["outcome"])(**arguments)
+    return getattr(outcomes, vector["outcome"])(**arguments)
 
 
 def integer(value):
@@ -226,6 +224,20 @@ def test_a_coded_creation_is_no_wrong_patch_document():
 def test_a_whole_with_a_wrong_digest_leaves_nothing_to_resume():
     error = errors.DigestMismatch("sha-256", "00", "11")
     assert rufh.refuse(error, LIMITS) == Refusal(None, (("Upload-Complete", "?1"),))
+
+
+def test_content_with_a_wrong_digest_can_be_sent_again():
+    error = errors.ContentDigestMismatch("sha-256", "00", "11")
+    assert rufh.refuse(error, LIMITS) == Refusal(None, (("Upload-Complete", "?0"),))
+
+
+def test_an_append_to_what_is_complete_has_a_problem_type_of_the_draft():
+    refusal = rufh.refuse(errors.UploadComplete("it is complete"), LIMITS)
+    assert refusal.problem.status == 400
+    assert refusal.problem.type == (
+        "https://iana.org/assignments/http-problem-types#completed-upload"
+    )
+    assert dict(refusal.fields) == {"Upload-Complete": "?0"}
 
 
 @pytest.mark.parametrize(

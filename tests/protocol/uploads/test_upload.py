@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.errors import UploadEnded
+from tailrace.errors import UploadComplete, UploadEnded
 from tailrace.protocol.uploads import upload
 from tailrace.protocol.uploads.upload import TRANSITIONS, UploadEvent, UploadState, advance
 
@@ -52,9 +52,22 @@ def test_an_upload_completes_only_by_a_request_that_writes():
     assert ways == {(UploadState.RECEIVING, UploadEvent.APPEND_COMPLETED)}
 
 
-def test_a_cut_connection_leaves_the_upload_open():
-    after = advance(UploadState.RECEIVING, UploadEvent.CONNECTION_LOST)
-    assert after is UploadState.EXPECTING
+@pytest.mark.parametrize(
+    "event", [UploadEvent.CONNECTION_LOST, UploadEvent.TAKEN_OVER, UploadEvent.APPEND_REFUSED]
+)
+def test_a_request_that_is_cut_taken_over_or_refused_leaves_the_upload_open(event):
+    assert advance(UploadState.RECEIVING, event) is UploadState.EXPECTING
+
+
+def test_only_of_a_complete_upload_it_is_said_that_it_is_complete():
+    told = {}
+    for state in ENDS:
+        with pytest.raises(UploadEnded) as raised:
+            advance(state, UploadEvent.APPEND_BEGUN)
+        told[state] = type(raised.value)
+    assert {state for state, error in told.items() if error is UploadComplete} == {
+        UploadState.COMPLETE
+    }
 
 
 @given(st.lists(st.sampled_from(UploadEvent), max_size=30))

@@ -35,6 +35,8 @@ What may go wrong
   succeed (this is what made PostgreSQL panic on it). So the writer refuses to go on: what can
   be done is `abandon`, or `release` and a digest.
 - Disk full. `append` keeps what fitted, raises `StorageFull`, and may be tried again.
+- A store without `syncs`. What a power cut does to the last half minute of writes is up to the
+  file system: a sealed blob may be shorter, or have zeros in it.
 - A seal that failed after it had set the mode (a failing disk) leaves a sealed blob, all of
   whose bytes had been synced; after a power cut it may be growing again.
 - A file system that keeps no modes (FAT) or knows no `flock`: `create` or `seal` refuses.

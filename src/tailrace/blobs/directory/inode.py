@@ -164,19 +164,22 @@ def _status(found: os.stat_result) -> BlobStatus:
 # --- to end ---------------------------------------------------------------------------------
 
 
-def seal(path: Path, descriptor: int) -> None:
-    """Turn a growing blob into a sealed one, which survives a power cut if its name does.
+def seal(path: Path, descriptor: int, *, syncs: bool = True) -> None:
+    """Turn a growing blob into a sealed one, which survives a power cut if its name does, and
+    if it `syncs`.
 
     Raises:
         BlobAbandoned: it was removed.
     """
     require_name(path, descriptor)
-    os.fsync(descriptor)  # first the bytes: the mode claims that they are all there
+    if syncs:
+        os.fsync(descriptor)  # first the bytes: the mode claims that they are all there
     try:
         os.fchmod(descriptor, _SEALED_MODE)
     except PermissionError as error:  # FAT answers so to modes it cannot keep
         raise _no_modes() from error
-    os.fsync(descriptor)
+    if syncs:
+        os.fsync(descriptor)
     _require_mode(descriptor, _SEALED_MODE)
     # Whoever removes a blob looks at its mode after the unlink, and here its name is looked
     # for after the change of mode: at least one of the two sees the other.

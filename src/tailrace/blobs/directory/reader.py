@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 
 from tailrace import cached
 from tailrace.blobs.contract import BlobKey, BlobState, BlobStatus
@@ -23,14 +24,15 @@ _SMALL_READ = 64 * 1024
 class DirectoryReader:
     def __init__(
         self,
-        key: BlobKey,
+        path: Path,
         file: SharedFile,
         growth: Growth,
         poll: Poll,
         notices: Notices,
         threads: Threads,
     ) -> None:
-        self._key = key
+        self._path = path
+        self._key = BlobKey(path.name)
         self._file = file
         self._growth = growth
         self._poll = poll
@@ -70,6 +72,9 @@ class DirectoryReader:
 
     def fileno(self) -> int:
         return self._file.fileno()
+
+    def path(self) -> str:
+        return str(self._path.absolute())
 
     def _begin_read(self, span: Span) -> Future[bytes]:
         descriptor = self._file.borrow()

@@ -18,8 +18,9 @@ from tailrace.blobs.keys import KEY_FORM, checked
 class Shards:
     """The directories below one root. Its methods block; they may run in any thread."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, syncs: bool = True) -> None:
         self._root = root.absolute()  # so that a later chdir does not move the store
+        self._syncs = syncs
         self._synced: set[Path] = set()
 
     def path(self, key: BlobKey) -> Path:
@@ -35,7 +36,9 @@ class Shards:
         _make_directory(path.parent)
 
     def sync(self, path: Path) -> None:
-        """Make the name of a blob survive a power cut."""
+        """Make the name of a blob survive a power cut, unless this store does without."""
+        if not self._syncs:
+            return
         shard = path.parent
         sync_directory(shard)
         # Once for each shard and process: whoever made it may have died before its sync.

@@ -31,12 +31,21 @@ _POLL_SECONDS = 0.1
 
 
 class DirectoryBlobs:
-    """Blobs below the directory `root`, which is made when it is first needed."""
+    """Blobs below the directory `root`, which is made when it is first needed.
+
+    Without `syncs` nothing is promised of a power cut, and nobody waits for a disk.
+    """
 
     def __init__(
-        self, root: Path, *, threads: int = _THREADS, poll_seconds: float = _POLL_SECONDS
+        self,
+        root: Path,
+        *,
+        threads: int = _THREADS,
+        poll_seconds: float = _POLL_SECONDS,
+        syncs: bool = True,
     ) -> None:
-        self._shards = Shards(root)
+        self._shards = Shards(root, syncs=syncs)
+        self._syncs = syncs
         self._threads = Threads(threads)
         self._poll = Poll(poll_seconds)
         self._notices = Notices(self._poll.look_at, self._poll.look_at_all)
@@ -74,7 +83,7 @@ class DirectoryBlobs:
             if status.state is BlobState.ABANDONED:
                 raise BlobMissing(f"there is no blob {key}")
             growth = self._growth(key, status)
-            yield DirectoryReader(key, file, growth, self._poll, self._notices, self._threads)
+            yield DirectoryReader(path, file, growth, self._poll, self._notices, self._threads)
         finally:
             self._close(key, file)
 
@@ -131,7 +140,9 @@ class DirectoryBlobs:
             raise
         growth = self._growth(key, status)
         sync_name = partial(self._shards.sync, path)
-        return DirectoryWriter(path, file, growth, self._poll, self._threads, sync_name)
+        return DirectoryWriter(
+            path, file, growth, self._poll, self._threads, sync_name, syncs=self._syncs
+        )
 
     def _growth(self, key: BlobKey, status: BlobStatus) -> Growth:
         growth = self._growths.get(key)

@@ -1,32 +1,33 @@
 """Upload dialects: how a client says what it uploads, and how it is told what came of it.
 
-A new dialect is one more file like `rufh`, and its name in `_DIALECTS`.
+A new dialect is one more file like `tus`, and its name in `_DIALECTS`.
 """
 
 from __future__ import annotations
 
 from tailrace.errors import UnsupportedDialect
-from tailrace.protocol.uploads import plain, rufh
-from tailrace.protocol.uploads.dialect import (
+from tailrace.protocol.fields import FieldLines
+from tailrace.protocol.uploads import plain, rufh, tus
+from tailrace.protocol.uploads.commands import (
     Append,
-    Appended,
     Cancel,
-    Cancelled,
     Command,
+    Concatenate,
+    ContentDigest,
     Create,
-    Created,
-    Dialect,
-    FieldLines,
     Inspect,
+    RetrieveOffset,
+)
+from tailrace.protocol.uploads.dialect import Dialect, Refusal, RequestHead, ResponseHead
+from tailrace.protocol.uploads.outcomes import (
+    Appended,
+    Cancelled,
+    Created,
     Inspected,
     Limits,
     OffsetRetrieved,
     Outcome,
     Progress,
-    Refusal,
-    RequestHead,
-    ResponseHead,
-    RetrieveOffset,
 )
 from tailrace.protocol.uploads.upload import UploadEvent, UploadState, advance
 
@@ -36,6 +37,8 @@ __all__ = [
     "Cancel",
     "Cancelled",
     "Command",
+    "Concatenate",
+    "ContentDigest",
     "Create",
     "Created",
     "Dialect",
@@ -58,7 +61,7 @@ __all__ = [
 ]
 
 # Asked in this order; what nobody recognizes before is plain.
-_DIALECTS: tuple[Dialect, ...] = (rufh, plain)
+_DIALECTS: tuple[Dialect, ...] = (tus, rufh, plain)
 
 
 def dialect_of(head: RequestHead) -> Dialect:
@@ -67,11 +70,6 @@ def dialect_of(head: RequestHead) -> Dialect:
     Raises:
         UnsupportedDialect: it is one that is not spoken here.
     """
-    if "Tus-Resumable" in head.fields:
-        raise UnsupportedDialect(
-            "tus uploads are not taken here; send the file whole by POST or PUT, or begin a"
-            " resumable upload with the field Upload-Complete"
-        )
     for dialect in _DIALECTS:
         if dialect.recognizes(head):
             return dialect

@@ -1,25 +1,23 @@
-"""What an upload dialect is: a translation, and the language it translates into.
+"""What an upload dialect is: a translation between heads and commands, outcomes and heads.
 
     request head ──parse──► command ──carried out by intake──► outcome ──answer──► response head
 
 An upload is a remote writer at an offset. The dialects differ in how a client says what it
-wants and how it is told what came of it; what can be wanted is the same in all of them, and
-stands here. A dialect is a module with the functions of `Dialect`. It looks at heads only,
-never at content, and keeps nothing from one request to the next.
+wants and how it is told what came of it; what can be wanted is the same in all of them. A
+dialect is a module with the functions of `Dialect`. It looks at heads only, never at content,
+and keeps nothing from one request to the next.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Protocol
 
 from tailrace.errors import TailraceError
-from tailrace.protocol.digests import Digests
-from tailrace.protocol.fields import Fields
+from tailrace.protocol.fields import FieldLines, Fields
 from tailrace.protocol.problems import Problem
-
-FieldLines = tuple[tuple[str, str], ...]
+from tailrace.protocol.uploads.commands import Command
+from tailrace.protocol.uploads.outcomes import Limits, Outcome
 
 # The largest Integer of a structured field (RFC 9651 §3.3.1), so that every length that is
 # taken in can also be told, in any field. It is a petabyte.
@@ -45,127 +43,6 @@ class ResponseHead:
 
     status: int
     fields: FieldLines
-
-
-# --- commands: what a client wants ----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Begin a file, and append the content of this request to it, if it has any.
-
-    With `is_complete` that content is the whole file; otherwise more is to come by Append.
-    """
-
-    name: str
-    """Safe to store and to give back, never empty."""
-    media_type: str | None
-    """None where the client did not say; guess it then from the name."""
-    complete_length: int | None
-    is_complete: bool
-    content_length: int | None
-    """None where only the end of the content will tell."""
-    digests: Digests
-    """What the whole file must have; may be empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Append the content of this request at an offset.
-
-    With `is_complete` the file is whole when all of the content is kept. A client that
-    never saw the answer may repeat such a request without content, at the end of a file
-    that is complete already: that does nothing, and is answered as it was the first time.
-    """
-
-    offset: int
-    complete_length: int | None
-    """As this request says it; it must not contradict what was said before."""
-    is_complete: bool
-    content_length: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class RetrieveOffset:
-    """Say how much is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inspect:
-    """Say how much is kept, and describe the file in the content."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Give the upload up."""
-
-
-Command = Create | Append | RetrieveOffset | Inspect | Cancel
-
-
-# --- outcomes: what came of it --------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a client must keep to; None is no limit."""
-
-    length: int | None
-    """The longest file taken."""
-    lifetime: timedelta | None
-    """How long the upload is kept from now on, if nothing more comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an upload is. The bytes below `offset` need not be sent again."""
-
-    offset: int
-    is_complete: bool
-    complete_length: int | None
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """The file is there, and so is its link; both are URI references."""
-
-    location: str
-    """The upload resource, where the client goes on."""
-    link: str
-    """Where the file can be read, from now on."""
-    progress: Progress
-
-    @property
-    def fields(self) -> FieldLines:
-        """What every dialect tells of a new file (RFC 9110 §10.2.2, RFC 8288 §3)."""
-        return (("Location", self.location), ("Link", f'<{self.link}>; rel="alternate"'))
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class OffsetRetrieved:
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Inspected:
-    progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    pass
-
-
-Outcome = Created | Appended | OffsetRetrieved | Inspected | Cancelled
-
-
-# --- the contract ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

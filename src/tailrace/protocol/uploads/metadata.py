@@ -23,7 +23,8 @@ from tailrace.protocol.digests import Algorithm, Digests
 from tailrace.protocol.disposition import ContentDisposition, safe_name
 from tailrace.protocol.fields import Fields
 from tailrace.protocol.media_types import parse_media_type
-from tailrace.protocol.uploads.dialect import GREATEST_LENGTH, Create, RequestHead
+from tailrace.protocol.uploads.commands import Create
+from tailrace.protocol.uploads.dialect import GREATEST_LENGTH, RequestHead
 
 DEFAULT_NAME = "upload"
 
@@ -51,12 +52,12 @@ def read_creation(
     _refuse_coding(head.fields)
     _refuse_part(head.fields)
     return Create(
-        name=_name(head),
+        name=read_name(head),
         media_type=_media_type(head.fields),
         complete_length=complete_length,
         is_complete=is_complete,
         content_length=content_length,
-        digests=_digests(head.fields, is_complete=is_complete),
+        digests=read_digests(head.fields, is_whole=is_complete),
     )
 
 
@@ -73,13 +74,49 @@ def read_content_length(fields: Fields) -> int | None:
         return None
     if "Transfer-Encoding" in fields:
         raise MalformedField("Content-Length", value, "none beside Transfer-Encoding")
+    return parse_length("Content-Length", value)
+
+
+def parse_length(field_name: str, value: str) -> int:
+    """Return the number of bytes that a field value says in decimal digits.
+
+    Raises:
+        MalformedField: it is no number, or there are several.
+        LengthExceeded: no file can be so long.
+    """
     if _DIGITS.fullmatch(value) is None:  # int() would take "+5", "5_0" and " 5" as well
-        raise MalformedField("Content-Length", value, "one number, in decimal digits")
+        raise MalformedField(field_name, value, "one number, in decimal digits")
     significant = value.lstrip("0")
     # Large numerals are to be expected (RFC 9110 §8.6), and int() refuses very large ones.
     if len(significant) > len(str(GREATEST_LENGTH)):
         raise LengthExceeded(GREATEST_LENGTH)
     return int(significant or "0")
+
+
+def read_digests(fields: Fields, *, is_whole: bool) -> Digests:
+    """Return what the whole file must hash to; with `is_whole` the content is all of it.
+
+    Raises:
+        MalformedField: a digest cannot be read.
+        DigestMismatch: two digests of the same bytes differ.
+    """
+    promised: dict[Algorithm, bytes] = {}
+    for name in ("Repr-Digest", "Content-Digest") if is_whole else ("Repr-Digest",):
+        for algorithm, digest in digests.parse(fields.get(name) or "", name).items():
+            if promised.setdefault(algorithm, digest) != digest:
+                raise DigestMismatch(algorithm, promised[algorithm].hex(), digest.hex())
+    return promised
+
+
+def read_name(head: RequestHead) -> str:
+    """Return the name that Content-Disposition or the target gives, made safe."""
+    value = head.fields.get("Content-Disposition")
+    if not value:
+        return safe_name(head.name or "", DEFAULT_NAME)
+    disposition = ContentDisposition.from_field(value)
+    if disposition is None:
+        raise MalformedField("Content-Disposition", value, 'such as inline; filename="a.txt"')
+    return safe_name(disposition.filename or head.name or "", DEFAULT_NAME)
 
 
 def _refuse_coding(fields: Fields) -> None:
@@ -99,28 +136,9 @@ def _refuse_part(fields: Fields) -> None:
         )
 
 
-def _name(head: RequestHead) -> str:
-    value = head.fields.get("Content-Disposition")
-    if not value:
-        return safe_name(head.name or "", DEFAULT_NAME)
-    disposition = ContentDisposition.from_field(value)
-    if disposition is None:
-        raise MalformedField("Content-Disposition", value, 'such as inline; filename="a.txt"')
-    return safe_name(disposition.filename or head.name or "", DEFAULT_NAME)
-
-
 def _media_type(fields: Fields) -> str | None:
     value = fields.get("Content-Type")
     if not value:
         return None
     media_type = parse_media_type(value)
     return None if media_type.essence == _FORM else media_type.to_field()
-
-
-def _digests(fields: Fields, *, is_complete: bool) -> Digests:
-    promised: dict[Algorithm, bytes] = {}
-    for name in ("Repr-Digest", "Content-Digest") if is_complete else ("Repr-Digest",):
-        for algorithm, digest in digests.parse(fields.get(name) or "", name).items():
-            if promised.setdefault(algorithm, digest) != digest:
-                raise DigestMismatch(algorithm, promised[algorithm].hex(), digest.hex())
-    return promised

@@ -10,17 +10,11 @@ forms hold their files inside of the content, not in the head; they do not come 
 from __future__ import annotations
 
 from tailrace.errors import TailraceError
-from tailrace.protocol.uploads.dialect import (
-    Command,
-    Created,
-    FieldLines,
-    Limits,
-    Outcome,
-    Refusal,
-    RequestHead,
-    ResponseHead,
-)
+from tailrace.protocol.fields import FieldLines
+from tailrace.protocol.uploads.commands import Command
+from tailrace.protocol.uploads.dialect import Refusal, RequestHead, ResponseHead
 from tailrace.protocol.uploads.metadata import read_content_length, read_creation
+from tailrace.protocol.uploads.outcomes import Created, Limits, Outcome
 
 
 def recognizes(head: RequestHead) -> bool:

@@ -28,8 +28,10 @@ A wrong offset is answered 409, with the right one in Upload-Offset. Fields with
 another type than theirs are as good as absent (§4.1).
 
 Sections are those of version 12. Of what came later: version 13 (interop version 10) lets
-a HEAD go without Upload-Complete and Upload-Length, which we keep on sending. No interim
-responses (104) are sent, so whether a client's interop version is ours does not matter yet.
+a HEAD go without Upload-Complete and Upload-Length, which we keep on sending. Of what came
+before: until interop version 5 appends had no media type, and until version 11 there was a
+problem type for an upload that is complete, which still says it best. No interim responses
+(104) are sent, so that a client's interop version matters to old clients only.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ import dataclasses
 from typing import assert_never
 
 from tailrace.errors import (
+    ContentDigestMismatch,
     DigestMismatch,
     LengthExceeded,
     LengthMismatch,
@@ -45,38 +48,50 @@ from tailrace.errors import (
     OffsetMismatch,
     TailraceError,
     UnsupportedContent,
+    UploadComplete,
 )
-from tailrace.protocol import structured
-from tailrace.protocol.fields import Fields
+from tailrace.protocol import digests, structured
+from tailrace.protocol.fields import FieldLines, Fields
 from tailrace.protocol.problems import Problem, problem_for
+from tailrace.protocol.uploads.commands import (
+    Append,
+    Cancel,
+    Command,
+    ContentDigest,
+    Create,
+    Inspect,
+    RetrieveOffset,
+)
 from tailrace.protocol.uploads.dialect import (
     GREATEST_LENGTH,
-    Append,
+    Refusal,
+    RequestHead,
+    ResponseHead,
+)
+from tailrace.protocol.uploads.metadata import (
+    read_content_length,
+    read_creation,
+    read_digests,
+)
+from tailrace.protocol.uploads.outcomes import (
     Appended,
-    Cancel,
     Cancelled,
-    Command,
-    Create,
     Created,
-    FieldLines,
-    Inspect,
     Inspected,
     Limits,
     OffsetRetrieved,
     Outcome,
     Progress,
-    Refusal,
-    RequestHead,
-    ResponseHead,
-    RetrieveOffset,
 )
-from tailrace.protocol.uploads.metadata import read_content_length, read_creation
 
 INTEROP_VERSION = 10
 """What a client puts in `Upload-Draft-Interop-Version`, until the draft is an RFC."""
 
 PARTIAL_UPLOAD = "application/partial-upload"
 """The media type of what is appended (§6)."""
+
+_FIRST_WITH_MEDIA_TYPE = 6
+_LAST_OF_TUS_JS_CLIENT = 6
 
 _PROBLEM_TYPE = "https://iana.org/assignments/http-problem-types#"
 _NO_STORE = ("Cache-Control", "no-store")
@@ -96,7 +111,7 @@ def recognizes(head: RequestHead) -> bool:
 def parse(head: RequestHead) -> Command:
     match head.method:
         case "HEAD":
-            return RetrieveOffset()
+            return RetrieveOffset(ends_at_length=_ends_at_length(head.fields))
         case "GET":
             return Inspect()
         case "PATCH":
@@ -147,6 +162,11 @@ def refuse(error: TailraceError, limits: Limits) -> Refusal:
             return Refusal(fields=(incomplete, *announce(limits)))
         case UnsupportedContent() if PARTIAL_UPLOAD in error.accepted:  # RFC 5789 §2.2
             return Refusal(fields=(incomplete, ("Accept-Patch", PARTIAL_UPLOAD)))
+        case UploadComplete():  # version 11, §7.2
+            problem = _problem(error, "completed-upload", "Upload Is Completed", {})
+            return Refusal(dataclasses.replace(problem, status=400), (incomplete,))
+        case ContentDigestMismatch():
+            return Refusal(fields=(incomplete,))
         case DigestMismatch():
             return Refusal(fields=(("Upload-Complete", "?1"),))
         case _:
@@ -167,16 +187,25 @@ def announce(limits: Limits) -> FieldLines:
 def _creation(head: RequestHead) -> Create:
     is_complete = _required_completeness(head.fields)
     content_length = read_content_length(head.fields)
-    return read_creation(
+    creation = read_creation(
         head,
         is_complete=is_complete,
         complete_length=_complete_length(head.fields, 0, content_length, is_complete),
         content_length=content_length,
     )
+    if _is_partial_upload(head.fields):  # the type of this content, not of the file
+        creation = dataclasses.replace(creation, media_type=None)
+    if is_complete:  # its digest is that of the whole, and judged with it
+        return creation
+    return dataclasses.replace(
+        creation,
+        content_digests=_content_digests(head.fields),
+        ends_at_length=_ends_at_length(head.fields),
+    )
 
 
 def _append(fields: Fields) -> Append:
-    if not _is_partial_upload(fields):
+    if not _is_partial_upload(fields) and not _predates_media_type(fields):
         raise UnsupportedContent(fields.get("Content-Type") or "", [PARTIAL_UPLOAD])
     offset = _integer(fields, "Upload-Offset")
     if offset is None:
@@ -190,7 +219,15 @@ def _append(fields: Fields) -> Append:
         complete_length=_complete_length(fields, offset, content_length, is_complete),
         is_complete=is_complete,
         content_length=content_length,
+        digests=read_digests(fields, is_whole=False),
+        content_digests=_content_digests(fields),
+        ends_at_length=_ends_at_length(fields),
     )
+
+
+def _content_digests(fields: Fields) -> tuple[ContentDigest, ...]:  # §10.2
+    given = digests.parse(fields.get("Content-Digest") or "", "Content-Digest")
+    return tuple(ContentDigest(algorithm, digest) for algorithm, digest in given.items())
 
 
 def _complete_length(
@@ -222,6 +259,22 @@ def _required_completeness(fields: Fields) -> bool:
 def _is_partial_upload(fields: Fields) -> bool:
     media_type, _, _ = (fields.get("Content-Type") or "").partition(";")
     return media_type.strip(" \t").lower() == PARTIAL_UPLOAD
+
+
+def _predates_media_type(fields: Fields) -> bool:
+    version = _interop_version(fields)
+    return version is not None and version < _FIRST_WITH_MEDIA_TYPE
+
+
+def _ends_at_length(fields: Fields) -> bool:
+    # tus-js-client up to 4.3 says "?0" with the last chunk of a file as well, and takes an
+    # offset at the length for the end.
+    version = _interop_version(fields)
+    return version is not None and version <= _LAST_OF_TUS_JS_CLIENT
+
+
+def _interop_version(fields: Fields) -> int | None:
+    return _integer(fields, "Upload-Draft-Interop-Version")
 
 
 def _boolean(fields: Fields, name: str) -> bool | None:

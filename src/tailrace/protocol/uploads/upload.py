@@ -2,14 +2,19 @@
 
     EXPECTING ──APPEND_BEGUN──► RECEIVING ──APPEND_COMPLETED──► COMPLETE
         ▲                           │
-        └─APPEND_ENDED──────────────┤
-        └─CONNECTION_LOST───────────┘
+        ├─APPEND_ENDED──────────────┤
+        ├─APPEND_REFUSED────────────┤
+        ├─CONNECTION_LOST───────────┤
+        └─TAKEN_OVER────────────────┘
 
     EXPECTING, RECEIVING ──CANCELLED──► CANCELLED
     EXPECTING, RECEIVING ──EXPIRED────► EXPIRED
 
-An upload begins as EXPECTING. Of two requests that want to write, the later is refused until
-the earlier has ended.
+An upload begins as EXPECTING, in whatever dialect, and each of its requests may be in
+another. Of two requests that want to write, one must have ended before the other begins: the
+later is refused, or the earlier is ended for it because its client must have given it up.
+What completes an upload also goes through RECEIVING, if only for a moment: nothing but the
+one that may write can know that nobody else does.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ import enum
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tailrace.errors import UploadEnded
+from tailrace.errors import UploadComplete, UploadEnded
 
 
 class UploadState(enum.Enum):
@@ -45,8 +50,12 @@ class UploadEvent(enum.Enum):
     """All of its content is kept; more is to come."""
     APPEND_COMPLETED = "append completed"
     """All of its content is kept; it was the rest."""
+    APPEND_REFUSED = "append refused"
+    """Its content was not what its own digest says; nothing of it is kept."""
     CONNECTION_LOST = "connection lost"
     """Its content broke off; what had come is kept."""
+    TAKEN_OVER = "taken over"
+    """Another request of the same client ended it; what had come is kept."""
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
@@ -61,7 +70,9 @@ TRANSITIONS: Mapping[UploadState, Mapping[UploadEvent, UploadState]] = MappingPr
         UploadState.RECEIVING: {
             UploadEvent.APPEND_ENDED: UploadState.EXPECTING,
             UploadEvent.APPEND_COMPLETED: UploadState.COMPLETE,
+            UploadEvent.APPEND_REFUSED: UploadState.EXPECTING,
             UploadEvent.CONNECTION_LOST: UploadState.EXPECTING,
+            UploadEvent.TAKEN_OVER: UploadState.EXPECTING,
             UploadEvent.CANCELLED: UploadState.CANCELLED,
             UploadEvent.EXPIRED: UploadState.EXPIRED,
         },
@@ -76,9 +87,12 @@ def advance(state: UploadState, event: UploadEvent) -> UploadState:
     """Return the state after an event.
 
     Raises:
-        UploadEnded: the upload is over; nothing can happen to it any more.
+        UploadComplete: the upload is whole; nothing can happen to it any more.
+        UploadEnded: it was given up; likewise.
         ValueError: the event cannot happen in this state; the caller lost count.
     """
+    if state is UploadState.COMPLETE:
+        raise UploadComplete("this upload is complete; it takes no more bytes")
     if state.has_ended:
         raise UploadEnded(f"this upload is {state.value}; it takes no more bytes")
     try:

@@ -1,0 +1,215 @@
+"""The way in of one connection: octets through the parser, content past it.
+
+socket ──► transport ──► parser ──► application's receive
+   │
+   └──────── splice ──► file        only while the transport does not read
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from tailrace.server import pipes
+from tailrace.server.digesting import Update
+from tailrace.server.landing import Landing
+from tailrace.server.limits import Limits
+from tailrace.server.sending import LEFT
+from tailrace.server.transfer import Disconnected
+from tailrace.spans import Span
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent, HTTPScope
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Content:
+    """The content of one request, for an application that may have it brought into a file."""
+
+    def __init__(self, cycle: RequestResponseCycle, inlet: Inlet) -> None:
+        self._cycle = cycle
+        self._inlet = inlet
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return the next message for the application; not while content is landing."""
+        await self._inlet.idle()
+        return await self._cycle.receive()
+
+    async def land(
+        self,
+        descriptor: int,
+        offset: int,
+        count: int | None = None,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        update: Update | None = None,
+    ) -> int:
+        """Bring what is to come of the content, at most `count` bytes, into a file at offset.
+
+        Returns how many bytes that were. However it ends, also by a cancellation, the file
+        is then no longer touched, `on_progress` has been told how many bytes of this call lie
+        in it, and what does not can still be received, unless the client has left.
+
+        `on_progress` is called on the event loop, not more often than is useful to others
+        who read the file. `update` is called in other threads, with the bytes in order, and
+        has seen all of them when this returns; the descriptor must be readable for it. Either
+        may stop the landing by raising.
+
+        Raises:
+            Disconnected: the client left before the end, or was too slow.
+            StorageFull: there is no room for more.
+            StorageUnavailable: the file cannot be written, or not be read for `update`.
+        """
+        try:
+            return await self._inlet.land(
+                self._cycle, descriptor, offset, count, on_progress, update
+            )
+        except Disconnected:
+            self._cycle.disconnected = True
+            raise
+
+
+class Flow(FlowControl):
+    """uvicorn's, for a transport that must not read now and then, whoever asks for it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self.is_held = False
+
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
+
+
+class Inlet:
+    """The way in of one connection."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        flow: Flow,
+        limits: Limits,
+        *,
+        is_tls: bool,
+        on_drawn: Callable[[int], object],
+        on_stall: Callable[[], object],
+    ) -> None:
+        self.received = 0
+        """How many octets of the content under way have come, by whichever way."""
+        # Over TLS, the octets must be decrypted first.
+        self._lands = pipes.IS_SUPPORTED and not is_tls
+        self._loop = loop
+        self._transport = transport
+        self._flow = flow
+        self._socket = transport.get_extra_info("socket")
+        self._stall_seconds = limits.content_stall_seconds
+        self._on_drawn = on_drawn
+        self._on_stall = on_stall
+        self._landing: Landing | None = None
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+
+    def begin(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take note that a request's content begins.
+
+        Of a longer one nothing more is read until the application asks: it may land, and where
+        hundreds begin at once, what is read before that is all in memory.
+        """
+        self.received = 0
+        if _declared(fields) > HIGH_WATER_LIMIT:  # above which uvicorn stops reading as well
+            self._flow.pause_reading()
+
+    def takes(self, scope: HTTPScope) -> bool:
+        """Tell whether `land` works for a request: its length must be declared."""
+        return (
+            self._lands
+            and scope["method"] not in ("GET", "HEAD")
+            and any(name == b"content-length" for name, _ in scope["headers"])
+        )
+
+    async def land(
+        self,
+        cycle: RequestResponseCycle,
+        descriptor: int,
+        offset: int,
+        count: int | None,
+        on_progress: Callable[[int], object] | None,
+        update: Update | None,
+    ) -> int:
+        """Bring content of a request into a file; see `Content.land`."""
+        if self._landing is not None:
+            raise RuntimeError("The content is already landing.")
+        if cycle.disconnected or cycle.response_complete or self._transport.is_closing():
+            raise Disconnected(LEFT)
+        declared = _declared(cycle.scope["headers"])
+        in_socket = declared - self.received if cycle.more_body else 0
+        coming = len(cycle.body) + in_socket
+        count = coming if count is None else min(count, coming)
+        if not count:
+            return 0
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            self._transport.write(CONTINUE)
+        # A duplicate, since event loops refuse to watch a descriptor of a transport; and it
+        # stays ours when the transport has closed its own.
+        with self._held(), self._socket.dup() as connection:
+            landing = self._landing = Landing(
+                self._loop,
+                connection.fileno(),
+                descriptor,
+                Span(offset, offset + count),
+                _taken(cycle.body, count),
+                on_progress,
+                update,
+            )
+            try:
+                await landing.run(self._stall_seconds, self._on_stall)
+            finally:
+                self._landing = None
+                if landing.rest:  # still to be received
+                    cycle.body[:0] = landing.rest
+                    cycle.message_event.set()
+                if landing.drawn:
+                    self.received += landing.drawn
+                    self._on_drawn(in_socket - landing.drawn)
+        return landing.landed
+
+    async def idle(self) -> None:
+        """Return once nothing is landing."""
+        await self._is_idle.wait()
+
+    def connection_lost(self) -> None:
+        """Take note that nothing more comes, and wake whoever lands content."""
+        if self._landing is not None:
+            self._landing.interrupt(Disconnected(LEFT))
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Have the transport read nothing, whoever asks it to."""
+        self._flow.pause_reading()
+        self._flow.is_held = True
+        self._is_idle.clear()
+        try:
+            yield
+        finally:
+            self._is_idle.set()
+            self._flow.is_held = False
+            self._flow.resume_reading()
+
+
+def _declared(fields: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return the length that a request's fields declare for its content."""
+    return next((int(value) for name, value in fields if name == b"content-length"), 0)
+
+
+def _taken(body: bytearray, count: int) -> bytes:
+    taken = bytes(memoryview(body)[:count])
+    del body[:count]
+    return taken
