@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.measures import RATE, REQUESTS
-from benchmarks.peers import LINK, RESPONSE, UNCHANGED
+from benchmarks.peers import LINK, NO_DIGEST, RESPONSE, UNCHANGED
 from benchmarks.rounds import Measured
 
-_OURS = (RESPONSE, LINK, UNCHANGED)
+_OURS = (RESPONSE, UNCHANGED, LINK, NO_DIGEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _BIN = Path(sys.executable).parent
@@ -37,6 +37,8 @@ class Peer:
     put_target: str = "/put/{name}"
     keeps_its_own: bool = False
     """Whether files have to be uploaded to be served, and have links."""
+
+    environment: tuple[tuple[str, str], ...] = ()
 
     def is_installed(self) -> bool:
         return self.program.exists()
@@ -145,5 +147,11 @@ UNCHANGED = Peer("Starlette on tailrace.server", _uvicorn("starlette_app", *_OUR
 LINK = Peer(
     "tailrace serve", _serve, _TAILRACE, put_target="/uploads/{name}", keeps_its_own=True
 )
+NO_DIGEST = replace(
+    LINK, name="tailrace serve, no digest", environment=(("TAILRACE_DIGEST", "none"),)
+)
 
-PEERS = (NGINX, NGINX_TUNED, STARLETTE, AIOHTTP, GRANIAN, RESPONSE, UNCHANGED, LINK)
+PEERS = (
+    *(NGINX, NGINX_TUNED, STARLETTE, AIOHTTP, GRANIAN),
+    *(RESPONSE, UNCHANGED, LINK, NO_DIGEST),
+)

@@ -108,7 +108,7 @@ def serving(
             process = subprocess.Popen(
                 [*prefix, *peer.command(ground)],
                 cwd=_REPOSITORY,
-                env=_environment() | {"ROOT": str(root)},
+                env=_environment() | {"ROOT": str(root)} | dict(peer.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

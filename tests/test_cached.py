@@ -72,7 +72,7 @@ def test_a_file_whose_name_is_in_memory_is_opened(
 def test_a_name_that_a_disk_would_have_to_tell_is_not_waited_for(never_looked_up: Path) -> None:
     assert cached.open_regular(never_looked_up, 0) is None
     assert not cached.is_regular(never_looked_up)
-    assert cached.read_regular(never_looked_up, 100) is None
+    assert cached.read_regular(never_looked_up, 0, 100) is None
     never_looked_up.stat()
     assert cached.is_regular(never_looked_up)
     cached.open_regular(never_looked_up, 0).close()
@@ -116,7 +116,7 @@ def test_what_is_no_regular_file_is_left_to_a_thread(
     before = numbers_in_use()
     assert not cached.is_regular(tmp_path / "other")
     assert cached.open_regular(tmp_path / "other", 0) is None
-    assert cached.read_regular(tmp_path / "other", 100) is None
+    assert cached.read_regular(tmp_path / "other", 0, 100) is None
     assert numbers_in_use() == before
 
 
@@ -160,14 +160,14 @@ def test_where_there_is_no_such_call_nothing_is_at_hand(
 def test_a_small_file_is_read_whole(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     before = numbers_in_use()
-    found, read = cached.read_regular(path, len(content))
+    found, read = cached.read_regular(path, 0, len(content))
     assert (found, read) == (path.stat(), content)
     assert numbers_in_use() == before
 
 
 @pytest.mark.usefixtures("all_in_memory")
 def test_a_file_over_the_limit_is_not_read(path: Path) -> None:
-    assert cached.read_regular(path, len(CONTENT) - 1) is None
+    assert cached.read_regular(path, 0, len(CONTENT) - 1) is None
 
 
 def test_a_file_whose_bytes_are_not_in_memory_is_not_read(
@@ -175,7 +175,7 @@ def test_a_file_whose_bytes_are_not_in_memory_is_not_read(
 ) -> None:
     before = numbers_in_use()
     monkeypatch.setattr(os, "preadv", failing(errno.EAGAIN))
-    assert cached.read_regular(path, len(CONTENT)) is None
+    assert cached.read_regular(path, 0, len(CONTENT)) is None
     assert numbers_in_use() == before
 
 

@@ -82,6 +82,7 @@ DOORS = {
     "tailrace.protocol.uploads": {
         "Append",
         "Appended",
+        "Begun",
         "Cancel",
         "Cancelled",
         "Command",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from benchmarks import disk
-from benchmarks.measures import P50, P99, REQUESTS, Figures
+from benchmarks.measures import P50, P99, REQUESTS, Figures, Measure
 from benchmarks.peers import NGINX, RESPONSE, STARLETTE
 from benchmarks.rows.row import Place, Row, Target
 from benchmarks.trials import SMALL, Trial, prepare
@@ -16,6 +17,8 @@ _DISK_RATE = 40_000_000
 _REQUESTS_A_SECOND = 400
 _CONNECTIONS = 8
 
+_COLD_RATE = Measure("the cold file, MB/s", 1)
+
 
 def _request_beside_a_cold_file(trial: Trial) -> Figures:
     cold = trial.root / _COLD
@@ -23,7 +26,10 @@ def _request_beside_a_cold_file(trial: Trial) -> Figures:
     length = int(_DISK_RATE * (trial.scale.slow_seconds + 2))
     prepare(cold, length)
     _evict(cold)
-    with trial.sinks.started("get", port=trial.server.port, target=f"/{_COLD}"):
+    leaving_at = time.monotonic() + trial.scale.slow_seconds
+    with trial.sinks.started(
+        "get", port=trial.server.port, target=f"/{_COLD}", until=f"{leaving_at:.6f}"
+    ) as reading:
         found = trial.sinks.run(
             "repeat",
             port=trial.server.port,
@@ -32,10 +38,12 @@ def _request_beside_a_cold_file(trial: Trial) -> Figures:
             rate=_REQUESTS_A_SECOND,
             seconds=trial.scale.slow_seconds,
         )
+        read = reading.finish()
     return {
         P99: found["p99_ms"],
         P50: found["p50_ms"],
         REQUESTS: found["requests"] / found["seconds"],
+        _COLD_RATE: read["bytes"] / 1e6 / read["seconds"],
     }
 
 

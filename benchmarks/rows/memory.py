@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks.measures import Figures, Measure
 from benchmarks.peers import LINK
-from benchmarks.rows.row import Row, Target
+from benchmarks.rows.row import Processors, Row, Target
 from benchmarks.servers import ServerFailed
 from benchmarks.trials import LARGE, Trial, prepare
 
@@ -82,5 +82,6 @@ ROWS = (
             for measure in (_SERVE, _PUT, _GET, _FOLLOW)
         ),
         rounds=1,
+        processors=Processors.SHARED,
     ),
 )

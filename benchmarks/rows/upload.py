@@ -20,6 +20,7 @@ from benchmarks.peers import (
     LINK,
     NGINX,
     NGINX_TUNED,
+    NO_DIGEST,
     STARLETTE,
 )
 from benchmarks.rows.row import Processors, Row, Target
@@ -93,11 +94,13 @@ ROWS = (
     Row(
         name="put",
         title="1 GiB PUT to a new file, 1 connection",
-        how="The client sends by sendfile. tailrace serve computes the SHA-256 and lets others"
-        " follow meanwhile; the rest write only.",
-        peers=(NGINX, NGINX_TUNED, LINK, AIOHTTP, GRANIAN, STARLETTE),
+        how="The client sends by sendfile. tailrace serve computes the SHA-256 unless it is"
+        " told not to, and lets others follow meanwhile; the rest write only.",
+        peers=(NGINX, NGINX_TUNED, NO_DIGEST, LINK, AIOHTTP, GRANIAN, STARLETTE),
         measure=_put,
         targets=(
+            Target(RATE, NO_DIGEST, at_least=2.0, times=NGINX),
+            Target(RATE, NO_DIGEST, at_least=1.0, times=NGINX_TUNED),
             Target(RATE, LINK, at_least=1.2, times=NGINX),
             Target(RATE, LINK, at_least=0.6, times=NGINX_TUNED),
         ),

@@ -65,6 +65,7 @@ int main(int argc, char **arguments) {
 
     double begun_at = now(), ends_at = begun_at + seconds;
     long long begun = 0, done = 0;
+    int turn = 0;
     for (int i = 0; i < connections && rate == 0; i++)
         ask(&all[i], now());
     for (;;) {
@@ -83,12 +84,15 @@ int main(int argc, char **arguments) {
         }
         if (now() >= ends_at)
             break;
-        for (int i = 0; i < connections && rate > 0; i++) {
+        /* In turn, so that none is idle for so long that the server closes it. */
+        for (int tried = 0; tried < connections && rate > 0; tried++) {
+            struct connection *next = &all[turn];
             double due_at = begun_at + (double)begun / rate;
             if (due_at > now())
                 break;
-            if (!all[i].is_busy) {
-                ask(&all[i], due_at);
+            turn = (turn + 1) % connections;
+            if (!next->is_busy) {
+                ask(next, due_at);
                 begun++;
             }
         }

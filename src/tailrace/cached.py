@@ -66,10 +66,10 @@ def open_regular(path: str | os.PathLike[str], flags: int) -> io.FileIO | None:
 
 
 def read_regular(
-    path: str | os.PathLike[str], limit_bytes: int
+    path: str | os.PathLike[str], flags: int, limit_bytes: int
 ) -> tuple[os.stat_result, bytes] | None:
     """Return what the regular file at path is, and all its bytes, unless they are too many."""
-    descriptor = _open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = _open(path, os.O_RDONLY | os.O_NONBLOCK | flags)
     if descriptor is None:
         return None
     try:

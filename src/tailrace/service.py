@@ -105,7 +105,7 @@ async def running(
         secret = await asyncio.to_thread(_secret, directory / "secret")
         links = Links(catalogue, secret, _now)
         files = Files(store, catalogue, links.make, _now, settings)
-        turn = await asyncio.to_thread(Turn, directory / "upkeep.lock")
+        turn = await asyncio.to_thread(_turn, directory / "upkeep.lock")
         stack.callback(turn.end)
         upkeep = Upkeep(store, catalogue, _now, settings, turn.is_ours)
         await upkeep.begin()
@@ -165,6 +165,15 @@ def _data_directory(data: str) -> Path:
             " writable for this user, or give another one"
         ) from exc
     return directory
+
+
+def _turn(path: Path) -> Turn:
+    try:
+        return Turn(path)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"the file {path} cannot be opened ({exc.strerror}): remove it"
+        ) from exc
 
 
 def _secret(path: Path) -> bytes:

@@ -292,7 +292,6 @@ def test_a_form_that_is_broken_is_refused(refused, content, media_type):
         ("malformed-field", "Repr-Digest", "sha-256=:AAAA:"),
         ("digest-mismatch", "Repr-Digest", f"sha-256=:{'A' * 43}=:"),
         ("unsupported-dialect", "Content-Range", "bytes 0-4/10"),
-        ("unsupported-dialect", "Tus-Resumable", "1.0.0"),
     ],
 )
 def test_an_upload_with_a_wrong_field_is_refused(refused, kind, field, value):

@@ -8,13 +8,12 @@ must be sound by itself.
 import base64
 import hashlib
 import json
-import re
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
 from places import PLACES
-from wire import Wire
+from wire import Wire, content_range, parts_of
 
 VECTORS = json.loads(
     (Path(__file__).parents[1] / "vectors" / "representations.json").read_text("utf-8")
@@ -154,25 +153,3 @@ def has_sound_dates(place, response):
 
 def essence(media_type):
     return media_type.partition(";")[0]
-
-
-def content_range(span, content):
-    return f"bytes {span.start}-{span.stop - 1}/{len(content)}"
-
-
-def parts_of(response):
-    """Take multipart/byteranges apart (§14.6, RFC 2046 §5.1.1)."""
-    boundary = re.fullmatch(
-        r"multipart/byteranges; *boundary=([0-9A-Za-z'()+_,./:=?-]{1,70})",
-        response["Content-Type"],
-    )[1].encode()
-    assert response.content.startswith(b"--" + boundary + b"\r\n")
-    assert response.content.endswith(b"\r\n--" + boundary + b"--\r\n")
-    inner = response.content.removesuffix(b"\r\n--" + boundary + b"--\r\n")
-    parts = []
-    for part in (b"\r\n" + inner).split(b"\r\n--" + boundary + b"\r\n")[1:]:
-        head, _, content = part.partition(b"\r\n\r\n")
-        fields = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n"))
-        assert set(fields) == {"Content-Type", "Content-Range"}
-        parts.append((fields["Content-Type"], fields["Content-Range"], content))
-    return parts

@@ -5,6 +5,7 @@ It shares nothing with the project: what is wrong there must not be wrong here a
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
 from typing import Self
@@ -129,3 +130,25 @@ class Wire:
         if not line.endswith(b"\r\n"):
             raise Cut
         return line[:-2].decode("latin-1")
+
+
+def content_range(span: slice, content: bytes) -> str:
+    return f"bytes {span.start}-{span.stop - 1}/{len(content)}"
+
+
+def parts_of(response: Response) -> list[tuple[str, str, bytes]]:
+    """Take multipart/byteranges apart: type, range and bytes of each (RFC 2046 §5.1.1)."""
+    boundary = re.fullmatch(
+        r"multipart/byteranges; *boundary=([0-9A-Za-z'()+_,./:=?-]{1,70})",
+        response["Content-Type"],
+    )[1].encode()
+    assert response.content.startswith(b"--" + boundary + b"\r\n")
+    assert response.content.endswith(b"\r\n--" + boundary + b"--")
+    inner = response.content.removesuffix(b"\r\n--" + boundary + b"--")
+    parts = []
+    for part in (b"\r\n" + inner).split(b"\r\n--" + boundary + b"\r\n")[1:]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n"))
+        assert set(fields) == {"Content-Type", "Content-Range"}
+        parts.append((fields["Content-Type"], fields["Content-Range"], content))
+    return parts

@@ -479,3 +479,50 @@ async def test_a_file_that_lost_bytes_is_not_delivered_as_whole(client, tailrace
     shorten(Path(tailrace.settings.data, "blobs", key[:2], key))
     answer = await client.ask("GET", put.json["links"][0]["url"])
     assert (answer.status, answer.problem) == (503, "storage-unavailable")
+
+
+class Interim:
+    """The server's way to send interim responses, which keeps them."""
+
+    def __init__(self):
+        self.sent = []
+        self.extensions = {"tailrace.response.interim": {"send": self.send}}
+
+    async def send(self, status, headers):
+        self.sent.append((status, {name.decode(): value.decode() for name, value in headers}))
+
+
+async def test_a_creation_that_is_cut_goes_on_at_the_place_it_was_told_early(client):
+    interim = Interim()
+    fields = {
+        "Upload-Complete": "?1",
+        "Upload-Draft-Interop-Version": "10",
+        "Content-Length": "8",
+    }
+    cut = client.begin("POST", "/uploads", fields, None, extensions=interim.extensions)
+    cut.send_chunk(b"abc")
+    cut.leave()
+    await cut.ends()
+    [(status, told)] = interim.sent
+    assert (status, told["upload-draft-interop-version"]) == (104, "10")
+    assert "max-size=" in told["upload-limit"]
+    asked = await client.ask("HEAD", told["location"])
+    assert (asked.fields["upload-offset"], asked.fields["upload-complete"]) == ("3", "?0")
+    ended = await client.ask("PATCH", told["location"], append_fields(3), b"defgh")
+    assert (ended.status, ended.json["length"]) == (200, 8)
+    assert told["link"] == ended_link(ended)
+
+
+def ended_link(answer):
+    return f'<{answer.json["links"][0]["url"]}>; rel="alternate"'
+
+
+@pytest.mark.parametrize("version", ["8", "x", None])
+async def test_a_client_of_another_version_is_told_nothing_early(client, version):
+    interim = Interim()
+    fields = {"Upload-Complete": "?1"}
+    if version is not None:
+        fields["Upload-Draft-Interop-Version"] = version
+    created = client.begin("POST", "/uploads", fields, b"abc", extensions=interim.extensions)
+    await created.ends()
+    assert (created.status, interim.sent) == (201, [])

@@ -2,7 +2,8 @@
 
     python crew.py COUNT LOG [HOW]
 
-Each worker writes its steps to LOG, and to each connection its process id. HOW changes what
+Each worker writes its steps to LOG, and to each connection its process id. On SIGTERM it
+takes no more of them, and on SIGUSR1 it ends. HOW changes what
 becomes of it: `cannot-start`, `dies` before it is ready, `lingers` when told to stop, and
 `cannot-start-again`, which the first ones do not.
 """
@@ -34,6 +35,8 @@ def work(line: WorkersEnd) -> int:
     if "dies" in HOW:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.05)  # others that did not wait would begin meanwhile
+    signal.signal(signal.SIGTERM, lambda *_: (note("leaving"), line.leave()))
+    signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))
     note("ready")
     line.report(0)
     connections: list[socket.socket] = []

@@ -13,7 +13,7 @@ def test_multipart_content_is_heads_spans_and_a_closing():
     assert (one, other) == (Span(0, 5), Span(7, 9))
     assert b"Content-Range: bytes 0-4/10\r\n" in first
     assert b"Content-Range: bytes 7-8/10\r\n" in second
-    assert closing == b"\r\n--separator--\r\n"
+    assert closing == b"\r\n--separator--"
     assert length_of(pieces_of(framing)) == framing.content_length
 
 

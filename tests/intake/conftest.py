@@ -67,6 +67,10 @@ class Room:
     digests: WaitingDigests = field(default_factory=WaitingDigests)
     _turns: Turns | None = None
 
+    def patience(self, silent_seconds: float) -> None:
+        """Let a writer be silent for so long before it is taken for dead."""
+        self._turns = Turns(self.store, silent_seconds)
+
     @property
     def turns(self) -> Turns:
         if self._turns is None:
@@ -185,6 +189,10 @@ class Room:
                     assert file.reason
                     with pytest.raises(BlobMissing):
                         await self.store.status(file.blob)
+        for file, upload in growing:
+            if upload is not None and upload.is_partial:  # which are in no list
+                await self._check_growing(file, upload)
+                known.add(file.blob)
         assert {key async for key in self.store.keys()} == known
         assert not self.scratch.exists() or not list(self.scratch.iterdir())
 

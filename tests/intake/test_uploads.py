@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -326,6 +327,52 @@ async def test_however_often_it_is_cut_an_upload_ends_whole(room, begins_with, s
     await room.check()
 
 
+@given(
+    appends=st.lists(
+        st.tuples(
+            st.booleans(),
+            st.integers(0, 4),
+            st.sampled_from(["kept", "cut", "verified", "wrong"]),
+        ),
+        max_size=6,
+    )
+)
+@hypothesis_settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+async def test_an_upload_agrees_with_its_model_whatever_dialect_its_requests_are_in(
+    room, appends
+):
+    """In one dialect the length is the end, in the other only a word is."""
+    model = b""
+    upload = await room.uploads.create(beginning(complete_length=8), content())
+    for ends_at_length, length, outcome in appends:
+        rest = WHOLE[len(model) : len(model) + length]
+        digests = {"verified": digest_of(rest), "wrong": digest_of(rest + b"!")}
+        command = appending(
+            len(model), ends_at_length=ends_at_length, content_digests=digests.get(outcome, ())
+        )
+        sent = cut(rest) if outcome == "cut" else content(rest)
+        is_complete = ends_at_length and outcome in ("kept", "verified")
+        with contextlib.suppress(ClientDisconnected, ContentDigestMismatch):
+            await room.uploads.append(upload.key, command, sent)
+            assert outcome in ("kept", "verified")
+        model += b"" if outcome == "wrong" else rest
+        got = await room.uploads.get(upload.key)
+        assert got.progress.offset == len(model)
+        assert got.progress.is_complete is (is_complete and model == WHOLE)
+        if got.progress.is_complete:
+            break
+    ended = await room.uploads.append(
+        upload.key,
+        appending(len(model), is_complete=True, content_length=8 - len(model)),
+        content(WHOLE[len(model) :]),
+    )
+    assert ended.progress.is_complete
+    assert await room.content(upload.file.blob) == WHOLE
+    await room.check()
+
+
 async def test_a_creation_that_is_cut_keeps_what_came(any_room):
     with pytest.raises(ClientDisconnected):
         await any_room.uploads.create(beginning(), cut(WHOLE[:3]))
@@ -367,6 +414,7 @@ async def test_two_writers_at_once_are_one_too_many_and_nothing_is_lost(any_room
 
 
 async def test_a_second_writer_is_refused_while_the_first_sends(any_room):
+    any_room.patience(20)
     upload = await any_room.uploads.create(beginning(), content(b"abc"))
     is_enough = asyncio.Event()
 
@@ -917,3 +965,45 @@ async def test_a_complete_file_ends_with_its_upload_only_where_that_is_asked_for
     assert await any_room.records() == []
     with pytest.raises(UploadEnded):
         await any_room.uploads.cancel(upload.key, ends_file=True)
+
+
+# --- told early -----------------------------------------------------------------------------
+
+
+async def test_what_is_told_before_its_content_can_be_continued_though_it_was_to_be_all(
+    any_room,
+):
+    told = []
+
+    async def tell(upload):
+        told.append(upload)
+        assert await any_room.length(upload.file.blob) == 0
+
+    with pytest.raises(ClientDisconnected):
+        await any_room.uploads.create(creation(content_length=8), cut(WHOLE[:3]), tell)
+    await any_room.check()
+    [begun] = told
+    assert (await any_room.uploads.get(begun.key)).progress.offset == 3
+    ended = await any_room.uploads.append(
+        begun.key, appending(3, is_complete=True), content(WHOLE[3:])
+    )
+    assert ended.progress.is_complete
+    await any_room.check()
+
+
+async def test_what_is_told_early_is_whole_when_its_content_is(any_room):
+    async def tell(_):
+        pass
+
+    upload = await any_room.uploads.create(creation(), content(WHOLE), tell)
+    assert (upload.progress.offset, upload.progress.is_complete) == (8, True)
+    await any_room.check()
+
+
+async def test_who_cannot_be_told_leaves_nothing_that_nobody_can_continue_for_long(any_room):
+    async def tell(_):
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await any_room.uploads.create(creation(), content(WHOLE), tell)
+    await any_room.check()

@@ -880,3 +880,97 @@ def test_what_is_no_trailer_field_is_not_sent(served, field):
     served.app = sending(start() | {"trailers": True}, {"type": BODY, "body": b"abc"}, trailing)
     with pytest.raises(Cut):
         served.get()
+
+
+# --- interim responses --------------------------------------------------------------------
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+INTERIM = "tailrace.response.interim"
+
+
+def test_an_interim_response_arrives_before_any_content_was_sent(served):
+    async def app(scope, receive, send):
+        await scope["extensions"][INTERIM]["send"](104, [(b"location", b"/x")])
+        message = await receive()
+        await send(start(content_length=3))
+        await send({"type": BODY, "body": message["body"]})
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST)
+        interim = client.head()
+        assert (interim.status, interim.fields) == (104, {"location": "/x"})
+        client.send(b"abc")
+        assert client.response().content == b"abc"
+        client.send(POST, b"def")  # and the connection is as good as before
+        assert client.head().status == 104
+        assert client.response().content == b"def"
+
+
+def test_content_that_is_waited_for_is_still_asked_for_after_an_interim_response(served):
+    async def app(scope, receive, send):
+        await scope["extensions"][INTERIM]["send"](104, [])
+        await receive()
+        await answering(b"")(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST.replace(b"Host: a", b"Host: a\r\nExpect: 100-continue"))
+        assert [client.head().status, client.head().status] == [104, 100]
+        client.send(b"abc")
+        assert client.response().status == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [GET, HEAD, POST.replace(b"1.1", b"1.0").replace(b"Host: a\r\n", b"")],
+    ids=["GET", "HEAD", "1.0"],
+)
+def test_interim_responses_are_offered_only_where_they_are_of_use(served, request_):
+    offered = []
+
+    async def app(scope, receive, send):
+        offered.append(INTERIM in scope["extensions"])
+        await answering(b"")(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(request_, b"" if request_ in (GET, HEAD) else b"abc")
+        client.response("HEAD")
+    assert offered == [False]
+
+
+@pytest.mark.parametrize("status", [99, 100, 101, 200, 404])
+def test_what_is_no_interim_response_is_not_sent_as_one(served, status):
+    failures = []
+
+    async def app(scope, receive, send):
+        try:
+            await scope["extensions"][INTERIM]["send"](status, [])
+        except RuntimeError as error:
+            failures.append(error)
+        await answering(b"ok")(scope, receive, send)
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST, b"abc")
+        assert client.response().content == b"ok"
+    assert len(failures) == 1
+
+
+def test_no_interim_response_follows_the_final_one(served):
+    failures = []
+
+    async def app(scope, receive, send):
+        await send(start(content_length=2))
+        try:
+            await scope["extensions"][INTERIM]["send"](104, [])
+        except RuntimeError as error:
+            failures.append(error)
+        await send({"type": BODY, "body": b"ok"})
+
+    served.app = app
+    with served.connect() as client:
+        client.send(POST, b"abc")
+        assert client.response().content == b"ok"
+    assert len(failures) == 1

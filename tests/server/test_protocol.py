@@ -775,3 +775,29 @@ def test_a_client_that_leaves_at_any_stage_leaves_nothing_behind(
     served.settle()
     served.app = answering(b"well")
     assert served.get().content == b"well"
+
+
+# --- what an idle connection takes ----------------------------------------------------------
+
+
+def test_an_idle_connection_keeps_nothing_of_its_last_request(served):
+    served.app = echo
+    with served.connect() as client:
+        client.send(POST_10 + b"1234567890")
+        assert client.response().content == b"1234567890"
+        (connection,) = served.connections
+        until(lambda: connection.cycle is None)
+        assert (connection.scope, connection.headers) == (None, None)
+        client.send(POST_10 + b"0987654321")
+        assert client.response().content == b"0987654321"
+
+
+def test_connections_have_so_few_attributes_that_they_share_their_names(served):
+    # SHARED_KEYS_MAX_SIZE of CPython (Include/internal/pycore_dict.h) is 30. Beyond it, each
+    # instance has a dictionary of its own, of kilobytes.
+    served.app = answering(b"well")
+    with served.connect() as client:
+        client.send(GET)
+        client.response()
+        (connection,) = served.connections
+        assert len(vars(connection)) <= 30

@@ -19,6 +19,7 @@ from tailrace.asgi.answering import problem_response
 from tailrace.asgi.hosts import OneHost
 from tailrace.asgi.making import Making
 from tailrace.asgi.routes import routes
+from tailrace.asgi.shortcut import LinksFirst
 from tailrace.errors import ConfigurationError
 from tailrace.intake.producers import AnyProducer, Producer, producer
 from tailrace.intake.producers.declared import Declare, Options, Parameters, Returned
@@ -141,9 +142,13 @@ def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -
 
     `local_names` are the only domain names it answers for; None is all.
     """
+    links = [route for route in reversed(tailrace.routes) if route.path.startswith("/l/")]
     return Starlette(
         routes=tailrace.routes,
-        middleware=[Middleware(OneHost, local_names=local_names)],
+        middleware=[
+            Middleware(OneHost, local_names=local_names),
+            Middleware(LinksFirst, links=links),
+        ],
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import assert_never
 
@@ -29,9 +29,11 @@ from tailrace.intake.settling import settled
 from tailrace.intake.uploads import Upload
 from tailrace.protocol import negotiation, problems, uploads
 from tailrace.protocol.disposition import safe_name
+from tailrace.protocol.fields import Fields
 from tailrace.protocol.uploads import (
     Append,
     Appended,
+    Begun,
     Cancel,
     Cancelled,
     Concatenate,
@@ -142,7 +144,7 @@ class _Exchange:
         match self._dialect.parse(head):
             case Create() as command:
                 async with content_to_keep(self._request) as source:
-                    begun = await self._uploads.create(command, source)
+                    begun = await self._uploads.create(command, source, self._teller(command))
                 return await self._created(begun)
             case Concatenate() as command:
                 return await self._created(await self._uploads.concatenate(command))
@@ -162,9 +164,25 @@ class _Exchange:
             case command:
                 assert_never(command)
 
-    async def _created(self, upload: Upload) -> Response:
+    def _teller(self, command: Create) -> Callable[[Upload], Awaitable[None]] | None:
+        """Return what tells of the upload before its content, where it can be told."""
+        interim = self._request.scope.get("extensions", {}).get("tailrace.response.interim")
+        if interim is None or not command.takes_interim:
+            return None
+
+        async def tell(upload: Upload) -> None:
+            head = self._dialect.answer(Begun(*self._places(upload), upload.progress))
+            await interim["send"](head.status, Fields.of(*head.fields).to_raw())
+
+        return tell
+
+    def _places(self, upload: Upload) -> tuple[str, str]:
+        """Return where it goes on and where it can be read."""
         link = self._addresses.link(upload.link, upload.file)
-        location = f"{self._addresses.base}/uploads/{upload.key}"
+        return f"{self._addresses.base}/uploads/{upload.key}", link
+
+    async def _created(self, upload: Upload) -> Response:
+        location, link = self._places(upload)
         outcome = Created(location, link, upload.progress)
         accept = self._request.headers.get("accept")
         if self._request.method == "PUT" and not negotiation.names(accept, "application/json"):

@@ -46,6 +46,8 @@ class Catalogue(Protocol):
     ) -> Sequence[tuple[FileRecord, Sequence[LinkRecord]]]:
         """Return files that have not ended, newest first, each with its links.
 
+        Those that are only to become parts of others are left out.
+
         `after` is the id of the last file of the page before; of an unknown id it is as
         if there were none older.
         """

@@ -25,9 +25,9 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tailrace.cli.lines import Order, ParentsEnd, WorkersEnd
 from tailrace.cli.outcomes import DONE, FAILED
@@ -192,6 +192,8 @@ class _Supervisor:
                 end.close()
             for worker in self._workers:
                 worker.line.close()
+            if self._unplaced is not None:
+                self._unplaced.close()
             _become_worker(self._work, theirs)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
@@ -241,7 +243,7 @@ class _Supervisor:
 
     def _place(self, connection: socket.socket) -> bool:
         """Give a connection to the worker that has the fewest; tell if anybody has taken it."""
-        ready = [worker.line for worker in self._workers if worker.line.is_ready]
+        ready = [worker.line for worker in self._workers if worker.line.takes_more]
         return any(line.give(connection) for line in sorted(ready, key=_load_of))
 
 
@@ -249,21 +251,15 @@ def _load_of(line: ParentsEnd) -> int:
     return line.load
 
 
-def _become_worker(work: Work, end: socket.socket) -> None:
-    """Do the work, and end this process with its status. Never returns."""
-    status = FAILED
-    try:
-        os.close(signal.set_wakeup_fd(-1))
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        # A terminal sends it to all of us; the parent says what it means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
-        status = work(WorkersEnd(end))
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        # What stands further up the stack is the parent's to end.
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
-        os._exit(status)
+def _become_worker(work: Work, end: socket.socket) -> NoReturn:
+    """Do the work, and leave as any program does.
+
+    On the way out, what the parent has opened is closed in this process only.
+    """
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # A terminal sends it to all of us; the parent says what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
+    sys.exit(work(WorkersEnd(end)))

@@ -104,7 +104,7 @@ def read_small_file(path: str | os.PathLike[str]) -> tuple[os.stat_result, bytes
     the file was changed in this very tick.
     """
     # Looked at first, here as below: merely to open a FIFO or a device may do something to it.
-    small = cached.read_regular(path, _SMALL_READ) if cached.is_regular(path) else None
+    small = cached.read_regular(path, 0, _SMALL_READ) if cached.is_regular(path) else None
     if small is not None and _settles_soon(small[0]):
         return None
     return small

@@ -163,7 +163,7 @@ def _described(
             return _Described([media_type, *describing], [span])
         case Parts(spans, complete_length):
             framing = MultipartByteranges(
-                spans, secrets.token_hex(16), representation.media_type, complete_length
+                spans, secrets.token_hex(13), representation.media_type, complete_length
             )
             framed = [
                 ("Content-Type", framing.content_type),

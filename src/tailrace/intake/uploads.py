@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -77,8 +77,16 @@ class Uploads:
     def limits(self) -> Limits:
         return Limits(length=self.settings.file_limit, lifetime=self.settings.keep_uploads)
 
-    async def create(self, command: Create, source: AsyncIterable[bytes]) -> Upload:
+    async def create(
+        self,
+        command: Create,
+        source: AsyncIterable[bytes],
+        tell: Callable[[Upload], Awaitable[None]] | None = None,
+    ) -> Upload:
         """Begin a file and append the content of the request.
+
+        `tell` is called before that; then the client has the key, and what came is kept even
+        if it was to be all and breaks off.
 
         Raises:
             LengthExceeded: more was promised, or came, than is taken.
@@ -89,21 +97,24 @@ class Uploads:
         promised = command.complete_length
         if promised is None and command.is_complete:
             promised = command.content_length
-        key, record, file = await self._begin(
-            command, complete_length=promised, waits=not command.is_complete
-        )
-        if command.is_complete:
+        waits = tell is not None or not command.is_complete
+        key, record, file = await self._begin(command, complete_length=promised, waits=waits)
+        if not waits:
             async with _whole_or_nothing(file):
                 await _fill(file, source, command)
                 await _finish(file, command.digests)
             return self._growing(key, record, file)
         async with self._writing(record, file) as turn:
             try:
+                if tell is not None:
+                    await tell(self._growing(key, record, file))
                 await turn.run(_fill(file, source, command))
             except ContentDigestMismatch as exc:  # nobody has the key to send it again
-                await file.abandon(failure_reason(exc, file.length))
+                if tell is None:
+                    await file.abandon(failure_reason(exc, file.length))
                 raise
-            if command.ends_at_length and _has_promised_length(file):
+            is_last = command.ends_at_length and _has_promised_length(file)
+            if command.is_complete or is_last:
                 await _finish(file, command.digests)
             return self._growing(key, record, file)
 

@@ -2,7 +2,7 @@
 
 Framing (RFC 9110 §14.6, RFC 2046 §5.1.1):
 
-    content   = part *( CRLF part ) CRLF "--" boundary "--" CRLF
+    content   = part *( CRLF part ) CRLF "--" boundary "--"
     part      = head bytes-of-the-span
     head      = "--" boundary CRLF
                 "Content-Type: " media-type-of-the-representation CRLF
@@ -31,7 +31,7 @@ class MultipartByteranges:
 
     The content is, for each of `parts()`, the head and then the bytes of the span, and
     after the last the `closing`. The boundary must not occur in the bytes sent. Nobody
-    looks, so take one that cannot be guessed, of 128 random bits or more.
+    looks, so take one that cannot be guessed, of 100 random bits or more.
 
     Raises:
         ValueError: the boundary or the media type cannot be written in a field, or a span
@@ -79,4 +79,4 @@ class MultipartByteranges:
     @property
     def closing(self) -> bytes:
         """What to send after the last part."""
-        return f"\r\n--{self.boundary}--\r\n".encode("ascii")
+        return f"\r\n--{self.boundary}--".encode("ascii")

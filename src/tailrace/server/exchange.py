@@ -13,6 +13,9 @@ each piece octets, or an offset and a count of what `file` holds, which is a des
 has several parts or grows for hours. (Who passes it on had better not know another meaning: so
 the `path` beside `pieces` should be one that nobody can open.)
 
+To requests that may have content, `tailrace.response.interim` is offered: its `send` takes the
+status and the fields of an interim response, before the final one has begun.
+
 What `send` promises beyond ASGI:
 
 - It returns when the kernel has the octets, not when they are buffered here.
@@ -30,6 +33,7 @@ What `send` promises beyond ASGI:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -51,6 +55,7 @@ Message = Mapping[str, Any]
 
 _START = "http.response.start"
 _BODY = "http.response.body"
+_INTERIM = "tailrace.response.interim"
 _ZERO_COPY_SEND = "http.response.zerocopysend"
 _PATH_SEND = "http.response.pathsend"
 _TRAILERS = "http.response.trailers"
@@ -105,6 +110,8 @@ class Exchange:
         if scope["type"] == "http":
             # Of uvicorn's own, if it gets some, none would be understood below.
             scope["extensions"] = extensions = _offered(self._outlet, scope["http_version"])
+            if scope["http_version"] != "1.0" and scope["method"] not in ("GET", "HEAD"):
+                extensions[_INTERIM] = {"send": self.send_interim}
             if self._inlet.takes(scope):
                 content = Content(self._cycle, self._inlet)
                 receive = content.receive
@@ -144,6 +151,20 @@ class Exchange:
             self._is_content_complete = True
             if not self._awaits_trailers:
                 self._complete()
+
+    async def send_interim(self, status: int, headers: framing.FieldLines) -> None:
+        """Send an interim response, as often as there is something to tell.
+
+        Raises:
+            RuntimeError: the final response has begun, or this is none that can be sent.
+        """
+        if self._head is not None:
+            raise RuntimeError("An interim response cannot follow the final one.")
+        octets = framing.interim_head(status, headers)
+        if not self._cycle.disconnected:
+            self._outlet.write([octets])
+            with contextlib.suppress(Disconnected):  # who reads the content is told
+                await self._outlet.drained()
 
     async def _send_content(self, head: ResponseHead, kind: str, message: Message) -> bool:
         """Send what a message has; return whether that was the last of the content."""

@@ -136,6 +136,17 @@ def _written_head(
 _kept_head = functools.lru_cache(maxsize=256)(_written_head)
 
 
+def interim_head(status: int, fields: FieldLines) -> bytes:
+    """Write an interim response, which is a head alone (RFC 9110 §15.2).
+
+    Raises:
+        RuntimeError: as `response_head`, or it is no interim status.
+    """
+    if not 101 < status < 200:  # 100 is sent when content is asked for, 101 ends HTTP
+        raise RuntimeError(f"{status} is not the status of an interim response.")
+    return _written_head(status, fields, (), False, "1.1", True).octets
+
+
 def _framing(
     status: int, is_head: bool, http_version: str, content_length: int | None
 ) -> Framing:

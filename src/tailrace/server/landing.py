@@ -39,7 +39,7 @@ REPORT_SECONDS: Final = 0.002
 # What one client may send before another's turn comes: some 10 ms on loopback.
 TURN_BYTES: Final = 16 * 1024 * 1024
 
-# They keep processors busy as long as the disk takes what they write, and wait for it otherwise.
+# They keep cores busy as long as the disk takes what they write, and wait for it otherwise.
 _threads = Threads(min(8, 2 + (os.cpu_count() or 1)), "tailrace-landing")
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -42,6 +42,22 @@ _TLS_BUFFER_BYTES = 64 * 1024
 class Outlet:
     """The way out of one connection. Its methods must not be called at once by two tasks."""
 
+    __slots__ = (
+        "_buffer",
+        "_closing",
+        "_flow",
+        "_limits",
+        "_loop",
+        "_loss",
+        "_socket",
+        "_transfer",
+        "_transport",
+        "_turn",
+        "_waiting",
+        "_written",
+        "takes_files",
+    )
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,

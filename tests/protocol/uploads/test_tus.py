@@ -183,6 +183,11 @@ def test_an_expiry_is_told_as_a_date(progress):
         assert parse_date(told["Upload-Expires"]) == progress.expires_at.replace(microsecond=0)
 
 
+def test_nothing_is_told_early():
+    with pytest.raises(ValueError, match="interim"):
+        tus.answer(outcomes.Begun("/uploads/k", "/l/t", Progress(0, False, None, LIMITS)))
+
+
 # --- refusals -------------------------------------------------------------------------------
 
 

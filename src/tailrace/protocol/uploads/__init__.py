@@ -21,6 +21,7 @@ from tailrace.protocol.uploads.commands import (
 from tailrace.protocol.uploads.dialect import Dialect, Refusal, RequestHead, ResponseHead
 from tailrace.protocol.uploads.outcomes import (
     Appended,
+    Begun,
     Cancelled,
     Created,
     Inspected,
@@ -34,6 +35,7 @@ from tailrace.protocol.uploads.upload import UploadEvent, UploadState, advance
 __all__ = [
     "Append",
     "Appended",
+    "Begun",
     "Cancel",
     "Cancelled",
     "Command",

@@ -44,6 +44,9 @@ class Create:
     """What the content of this request must have; all of them."""
     ends_at_length: bool = False
     """The file is whole once it has the promised length."""
+    takes_interim: bool = False
+    """The client can be told of the upload before its content has come, by an interim
+    response. If it is, it can go on after a cut even if the content was to be all."""
     is_partial: bool = False
     """It is to become a part of another file, and is never a whole one itself."""
     notes: FieldLines = ()

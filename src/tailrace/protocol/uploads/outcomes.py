@@ -33,8 +33,8 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
-    """The file is there, and so is its link; both are URI references."""
+class Begun:
+    """The file is there, and so is its link, before any content; both are URI references."""
 
     location: str
     """The upload resource, where the client goes on."""
@@ -46,6 +46,11 @@ class Created:
     def fields(self) -> FieldLines:
         """What every dialect tells of a new file (RFC 9110 §10.2.2, RFC 8288 §3)."""
         return (("Location", self.location), ("Link", f'<{self.link}>; rel="alternate"'))
+
+
+@dataclass(frozen=True, slots=True)
+class Created(Begun):
+    """The same, and the content of the request that began it has been kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +73,4 @@ class Cancelled:
     pass
 
 
-Outcome = Created | Appended | OffsetRetrieved | Inspected | Cancelled
+Outcome = Begun | Created | Appended | OffsetRetrieved | Inspected | Cancelled

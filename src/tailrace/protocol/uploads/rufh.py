@@ -30,8 +30,15 @@ another type than theirs are as good as absent (§4.1).
 Sections are those of version 12. Of what came later: version 13 (interop version 10) lets
 a HEAD go without Upload-Complete and Upload-Length, which we keep on sending. Of what came
 before: until interop version 5 appends had no media type, and until version 11 there was a
-problem type for an upload that is complete, which still says it best. No interim responses
-(104) are sent, so that a client's interop version matters to old clients only.
+problem type for an upload that is complete, which still says it best.
+
+To a client of our interop version, and no other, an interim response can tell the place of the
+upload before its content has come, so that it can go on also if all came in the creation:
+
+    104 Upload Resumption Supported
+    Location: /uploads/KEY
+    Upload-Limit: max-size=1000, max-age=86400
+    Upload-Draft-Interop-Version: 10
 """
 
 from __future__ import annotations
@@ -75,6 +82,7 @@ from tailrace.protocol.uploads.metadata import (
 )
 from tailrace.protocol.uploads.outcomes import (
     Appended,
+    Begun,
     Cancelled,
     Created,
     Inspected,
@@ -126,6 +134,9 @@ def answer(outcome: Outcome) -> ResponseHead:
     match outcome:
         case Created(progress=progress):
             return ResponseHead(201, (*outcome.fields, *_state(progress)))
+        case Begun(progress=progress):  # §5; its version, until the draft is an RFC
+            version = ("Upload-Draft-Interop-Version", str(INTEROP_VERSION))
+            return ResponseHead(104, (*outcome.fields, *announce(progress.limits), version))
         case Appended(progress):
             return ResponseHead(200 if progress.is_complete else 204, _state(progress))
         case OffsetRetrieved(progress):
@@ -195,12 +206,14 @@ def _creation(head: RequestHead) -> Create:
     )
     if _is_partial_upload(head.fields):  # the type of this content, not of the file
         creation = dataclasses.replace(creation, media_type=None)
-    if is_complete:  # its digest is that of the whole, and judged with it
-        return creation
+    # Of an empty creation the final answer comes as soon.
+    takes_interim = _interop_version(head.fields) == INTEROP_VERSION and content_length != 0
     return dataclasses.replace(
         creation,
-        content_digests=_content_digests(head.fields),
+        # Where it is complete, its digest is that of the whole, and judged with it.
+        content_digests=() if is_complete else _content_digests(head.fields),
         ends_at_length=_ends_at_length(head.fields),
+        takes_interim=takes_interim,
     )
 
 

@@ -71,6 +71,7 @@ from tailrace.protocol.uploads.metadata import (
 )
 from tailrace.protocol.uploads.outcomes import (
     Appended,
+    Begun,
     Cancelled,
     Created,
     Inspected,
@@ -150,6 +151,8 @@ def answer(outcome: Outcome) -> ResponseHead:
             )
         case Cancelled():
             return _head(204)
+        case Begun():
+            raise ValueError("tus has no interim responses")
         case _:
             assert_never(outcome)
 

@@ -1,4 +1,4 @@
-"""Clients of tus that people have: tuspy, and tus-js-client in Node."""
+"""Resumable uploads by the clients that people have, tuspy and tus-js-client, and by hand."""
 
 import base64
 import hashlib
@@ -113,6 +113,39 @@ def test_a_connection_that_hangs_is_taken_over_at_once(service, http, file, file
         assert uploader.offset == 1000
         uploader.upload()
         assert following.raw.read() == CONTENT[1000:]
+    file_at(location)
+
+
+def test_a_whole_file_that_is_cut_goes_on_where_its_client_was_told_early(
+    service, http, file_at
+):
+    parts = urllib.parse.urlsplit(service.address)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as cut:
+        cut.sendall(
+            f"POST /uploads HTTP/1.1\r\nHost: {parts.netloc}\r\nUpload-Complete: ?1\r\n"
+            "Upload-Draft-Interop-Version: 10\r\n"
+            f"Content-Length: {len(CONTENT)}\r\n\r\n".encode()
+            + CONTENT[:1000]
+        )
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += cut.recv(1)
+    status_line, *lines = head.decode().split("\r\n")
+    fields = dict(line.split(": ", 1) for line in lines if line)
+    assert status_line.split()[1] == "104"
+    location = fields["location"]
+    offset = int(http.head(location).headers["Upload-Offset"])
+    assert offset <= 1000
+    ended = http.patch(
+        location,
+        CONTENT[offset:],
+        headers={
+            "Upload-Offset": str(offset),
+            "Upload-Complete": "?1",
+            "Content-Type": "application/partial-upload",
+        },
+    )
+    assert ended.status_code == 200
     file_at(location)
 
 
