@@ -37,7 +37,7 @@ from tailrace.intake.jobs.attempts import Attempts
 from tailrace.intake.jobs.contract import Queue
 from tailrace.intake.jobs.job import Job
 from tailrace.intake.jobs.signs import Signs
-from tailrace.intake.jobs.turns import Turns
+from tailrace.intake.jobs.slots import Slots
 from tailrace.intake.producers import AnyProducer, Progress, Run
 from tailrace.intake.settling import settled
 from tailrace.protocol.disposition import safe_name
@@ -79,7 +79,7 @@ class Jobs:
         self._most_waiting = waiting
         self._grace_seconds = grace_seconds
         self._running: dict[FileId, Job] = {}
-        self._turns = Turns(at_once)
+        self._slots = Slots(at_once)
         self._attempts = Attempts(files, queue)
         self._signs = Signs(queue, self._running)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -166,7 +166,7 @@ class Jobs:
         stored = to_text(given)
         if self._is_stopping:
             raise ServiceBusy("the service is stopping", _SECONDS_TO_RETRY)
-        has_turn = not self._others_wait and self._turns.may_take(producer)
+        has_turn = not self._others_wait and self._slots.may_take(producer)
         if not has_turn:
             await self._require_room()
         record: JobRecord | None = None
@@ -190,7 +190,7 @@ class Jobs:
             await self._queue.submit(file, link, record, is_claimed=has_turn)
 
         if has_turn:
-            self._turns.take(producer)
+            self._slots.take(producer)
         try:
             file = await self._files.begin(
                 name=safe_name(producer.file_name_of(arguments), producer.name),
@@ -257,7 +257,7 @@ class Jobs:
 
     def _give_back(self, producer: AnyProducer, has_turn: bool = True) -> None:
         if has_turn:
-            self._turns.give_back(producer)
+            self._slots.give_back(producer)
             self.look()
 
     def _spawn(self, job: Job, file: GrowingFile, *, attempts: int) -> None:
@@ -299,10 +299,10 @@ class Jobs:
 
     async def _take_up_due(self) -> None:
         while not self._is_stopping:
-            free = [each for each in [*self._producers.values()] if self._turns.may_take(each)]
+            free = [each for each in [*self._producers.values()] if self._slots.may_take(each)]
             if not free:
                 return
-            room = self._turns.free
+            room = self._slots.free
             names = [producer.name for producer in free]
             found = await self._queue.due(names, limit=room + len(self._running))
             taken = [await self._take_up(*each) for each in found]
@@ -312,9 +312,9 @@ class Jobs:
 
     async def _take_up(self, file: FileRecord, record: JobRecord) -> bool:
         producer = self._producers[record.producer]
-        if self._is_stopping or file.id in self._running or not self._turns.may_take(producer):
+        if self._is_stopping or file.id in self._running or not self._slots.may_take(producer):
             return False
-        self._turns.take(producer)
+        self._slots.take(producer)
         try:
             is_taken = await settled(self._claim(producer, file, record))
         except (BlobBusy, BlobMissing, BlobSealed, FileEnded):
@@ -324,7 +324,7 @@ class Jobs:
                 self._give_back(producer)
             raise
         if not is_taken:
-            self._turns.give_back(producer)
+            self._slots.give_back(producer)
         return is_taken
 
     async def _claim(self, producer: AnyProducer, file: FileRecord, record: JobRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Turns: how many runs go on at once, of all producers and of each."""
+"""Slots: how many runs go on at once, of all producers and of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from tailrace.intake.producers import AnyProducer
 
 
-class Turns:
+class Slots:
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._taken: Counter[str] = Counter()
