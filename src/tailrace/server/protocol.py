@@ -39,7 +39,8 @@ from tailrace.server.idling import IdleWatch
 from tailrace.server.limits import Limits
 from tailrace.server.receiving import Flow, Inlet, keep_uncopied
 from tailrace.server.refusals import Refusal
-from tailrace.server.sending import LEFT, Outlet
+from tailrace.server.sending import Outlet
+from tailrace.server.transfer import LEFT
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application

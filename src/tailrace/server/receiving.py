@@ -19,8 +19,7 @@ from tailrace.server import pipes
 from tailrace.server.digesting import Update
 from tailrace.server.landing import Landing
 from tailrace.server.limits import Limits
-from tailrace.server.sending import LEFT
-from tailrace.server.transfer import Disconnected
+from tailrace.server.transfer import LEFT, Disconnected
 from tailrace.spans import Span
 
 if TYPE_CHECKING:
