@@ -13,13 +13,14 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tailrace.blobs import BlobReader
-from tailrace.delivery.deliver import SealedDigest, deliver, deliver_content
-from tailrace.delivery.local import open_file, read_small_file, representation_of
+from tailrace.blobs import BlobReader, BlobState, BlobStatus
+from tailrace.delivery.deliver import SealedDigest, deliver, deliver_at_once
+from tailrace.delivery.local import open_file, representation_of
 from tailrace.delivery.proxied import Proxy
-from tailrace.delivery.replies import asks_for_the_whole
-from tailrace.delivery.representations import FieldLines, Representation
+from tailrace.delivery.replies import Reply, asks_for_the_whole, reply_with_the_whole
+from tailrace.delivery.representations import Representation
 from tailrace.delivery.send import SMALL_CONTENT
+from tailrace.delivery.small import find_small_file
 from tailrace.errors import ClientDisconnected
 from tailrace.protocol.disposition import ContentDisposition, safe_name
 
@@ -60,7 +61,9 @@ class BlobResponse(Response):
         with suppress(ClientDisconnected):
             content = self._content_at_once(scope)
             if content is not None:
-                await deliver_content(content, self._representation, send, further=further)
+                status = BlobStatus(BlobState.SEALED, len(content))
+                reply = reply_with_the_whole(self._representation, status, further)
+                await deliver_at_once(reply, content, send)
             else:
                 async with self._opening as reader:
                     await deliver(
@@ -156,21 +159,27 @@ class FileResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["method"].isupper():  # no server does that; tests of applications may
             scope = {**scope, "method": scope["method"].upper()}
-        with suppress(ClientDisconnected):
-            small = read_small_file(self.path) if _is_usual(scope) else None
+        try:
+            small = self._find_small(scope)
             if small is not None:
-                found, content = small
-                await deliver_content(
-                    content,
-                    self._representation_of(found),
-                    send,
-                    further=self._further(),
-                    status_code=self.status_code,
-                )
+                reply, content = small
+                await deliver_at_once(reply, content, send, status_code=self.status_code)
             else:
                 await self._deliver(scope, receive, send)
+        except ClientDisconnected:
+            pass
         if self.background is not None:
             await self.background()
+
+    def _find_small(self, scope: Scope) -> tuple[Reply, bytes] | None:
+        if not _is_usual(scope):
+            return None
+        lines = (tuple(self.raw_headers), tuple(self._announced))
+        return find_small_file((os.fspath(self.path), lines), self._reply_with_all)
+
+    def _reply_with_all(self, found: os.stat_result) -> Reply:
+        status = BlobStatus(BlobState.SEALED, found.st_size)
+        return reply_with_the_whole(self._representation_of(found), status, self._further())
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with open_file(self.path) as file:
@@ -193,7 +202,7 @@ class FileResponse(Response):
             self.raw_headers.append((name, value))
             self._announced.append((name, value))
 
-    def _further(self) -> FieldLines:
+    def _further(self) -> tuple[tuple[str, str], ...]:
         return _decoded(tuple(line for line in self.raw_headers if line not in self._announced))
 
 
@@ -207,5 +216,5 @@ def _encoded(lines: tuple[tuple[str, str], ...]) -> Sequence[tuple[bytes, bytes]
 
 
 @lru_cache(maxsize=512)
-def _decoded(lines: tuple[tuple[bytes, bytes], ...]) -> FieldLines:
+def _decoded(lines: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in lines)

@@ -40,16 +40,6 @@ def resident_stop(descriptor: int, start: int, stop: int) -> int:
     return stop
 
 
-def read_resident(descriptor: int, start: int, stop: int) -> bytes | None:
-    """Return the bytes, or None where they are not all in memory, or not all there."""
-    buffer = bytearray(stop - start)
-    try:
-        read = os.preadv(descriptor, [buffer], start, os.RWF_NOWAIT)
-    except OSError:  # the ordinary way of sending tells what is wrong
-        return None
-    return bytes(buffer) if read == len(buffer) else None
-
-
 def read_ahead(descriptor: int, start: int, stop: int) -> Future[None]:
     """Have a span read into memory, by a thread."""
     # Should the caller leave and close its descriptor, the thread must not read another file.
