@@ -34,9 +34,10 @@ from uvicorn.server import ServerState
 
 from tailrace.server import framing, heads, refusals
 from tailrace.server.exchange import Exchange
+from tailrace.server.flow import Flow, Pipeline
 from tailrace.server.idling import IdleWatch
 from tailrace.server.limits import Limits
-from tailrace.server.receiving import Flow, Inlet, keep_uncopied
+from tailrace.server.receiving import Inlet, keep_uncopied
 from tailrace.server.refusals import Refusal
 from tailrace.server.sending import LEFT, Outlet
 
@@ -91,6 +92,7 @@ class Protocol(HttpToolsProtocol):
         self._inlet: Inlet = None  # type: ignore[assignment]  # both made with the connection
         self._outlet: Outlet = None  # type: ignore[assignment]
         self.parser = heads.new_parser(self)
+        self.pipeline = Pipeline()  # type: ignore[assignment]  # see there
         self._answering: RequestResponseCycle | None = None
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
