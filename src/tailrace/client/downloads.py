@@ -15,6 +15,7 @@ from tailrace.client.connections import Response, Timeouts
 from tailrace.client.destinations import Destination
 from tailrace.client.following import FollowingDigest
 from tailrace.client.heads import describe
+from tailrace.client.landing import Landing
 from tailrace.client.moves import (
     Action,
     Ask,
@@ -49,8 +50,7 @@ Progress = Callable[[int, int | None], None]
 PATIENCE = Patience()
 TIMEOUTS = Timeouts()
 
-# Large enough that the calls do not count, small enough to stay in the cache.
-_BUFFER = 1024 * 1024
+_BEYOND_ANY_FILE = 2**63 - 1
 
 # A record costs a sync. So the first comes early and the next ones after each quarter more:
 # whenever this process is killed, four fifths of what had landed are trusted.
@@ -244,25 +244,23 @@ class _Run:
 
     def _land(self, start: int) -> Iterator[Event]:
         assert self._response is not None, "content comes after a head"
-        content = self._response.content
-        buffer = memoryview(bytearray(_BUFFER))
-        offset = start
-        while True:
-            try:
-                count = content.readinto(buffer)
-            except ConnectionLost as exc:
-                yield Disconnected(str(exc), was_connected=True)
-                return
-            except MalformedContent as exc:
-                yield ContentMalformed(str(exc))
-                return
-            if count == 0:
-                yield ContentEnded()
-                return
-            self._partial.land(offset, buffer[:count])
-            yield Landed(Span(offset, offset + count))
-            offset += count
-            self._note_landed()
+        content, offset = self._response.content, start
+        with Landing(self._partial) as landing:
+            while True:
+                try:
+                    count = landing.land(content, Span(offset, _BEYOND_ANY_FILE))
+                except ConnectionLost as exc:
+                    yield Disconnected(str(exc), was_connected=True)
+                    return
+                except MalformedContent as exc:
+                    yield ContentMalformed(str(exc))
+                    return
+                if count == 0:
+                    yield ContentEnded()
+                    return
+                yield Landed(Span(offset, offset + count))
+                offset += count
+                self._note_landed()
 
     def _note_landed(self) -> None:
         front = self._plan.front

@@ -7,9 +7,10 @@ import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.client.cancellation import Cancellation
-from tailrace.client.connections import Connection, FieldLines, Response, Timeouts, words
+from tailrace.client.connections import Connection, FieldLines, Response, Timeouts
 from tailrace.client.messages import write_request
 from tailrace.client.proxies import find_proxy
+from tailrace.client.streams import words
 from tailrace.client.urls import Origin, Url
 from tailrace.errors import ConfigurationError, ConnectionLost, TransferError
 
