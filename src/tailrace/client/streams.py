@@ -26,6 +26,7 @@ class SocketStream:
     """
 
     def __init__(self, sock: socket.socket, stall_seconds: float, *, is_secure: bool) -> None:
+        sock.settimeout(stall_seconds)  # any, for then no call on it blocks by itself
         self._socket = sock
         self._stall_seconds = stall_seconds
         self._is_secure = is_secure
