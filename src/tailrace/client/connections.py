@@ -65,8 +65,33 @@ class Response:
                 break
         return bytes(content)
 
+    @property
+    def url(self) -> Url:
+        """What was asked for: after redirects, another one than at first."""
+        url = self._connection.url
+        assert url is not None, "a response follows a request"
+        return url
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether its connection may carry another exchange (RFC 9112 §9.3).
+
+        Not where more has come than was promised: whose that is, nobody knows.
+        """
+        options = (self.head.fields.get("Connection") or "").lower()
+        return (
+            self.content.is_ended
+            and self.head.version == 1
+            and "close" not in (option.strip() for option in options.split(","))
+            and self._connection.is_quiet
+        )
+
     def close(self) -> None:
         self._connection.close()
+
+    def detach(self) -> Connection:
+        """Return its connection, for another exchange."""
+        return self._connection
 
 
 class Connection:
@@ -81,11 +106,14 @@ class Connection:
         self.socket = sock
         self.is_secure = is_secure
         self.timeouts = timeouts
+        self.url: Url | None = None
+        """Of the newest request."""
         self._proxy = proxy
         self._stream = SocketStream(sock, timeouts.stall_seconds, is_secure=is_secure)
 
     def send_head(self, method: str, url: Url, fields: FieldLines) -> None:
         """Send the head of a request; its content, if any, is the caller's to send."""
+        self.url = url
         target, more = url.target, list[tuple[str, str]]()
         if self._proxy is not None:  # absolute-form (RFC 9112 §3.2.2)
             target = str(url)
@@ -114,6 +142,11 @@ class Connection:
             return None
         kind, length = framing(method, head)
         return Response(self, head, kind, length, open_content(self._stream, kind, length))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that was not read, not even an end."""
+        return self._stream.is_quiet
 
     def close(self) -> None:
         self._stream.close()

@@ -161,6 +161,7 @@ class _Run:
             return self._download
         finally:
             self._leave()
+            self._transport.close()
             self._stop_digest()
             if self._download is None:
                 self._put_by()
@@ -306,7 +307,7 @@ class _Run:
 
     def _leave(self) -> None:
         if self._response is not None:
-            self._response.close()
+            self._transport.release(self._response)
             self._response = None
 
     def _report(self) -> None:
