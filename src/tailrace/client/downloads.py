@@ -15,6 +15,7 @@ from tailrace.client.connections import Response, Timeouts
 from tailrace.client.destinations import Destination
 from tailrace.client.following import FollowingDigest
 from tailrace.client.heads import describe
+from tailrace.client.helpers import Helpers
 from tailrace.client.landing import Landing
 from tailrace.client.moves import (
     Action,
@@ -27,6 +28,7 @@ from tailrace.client.moves import (
     Fail,
     Finish,
     HeadReceived,
+    HelpEnded,
     Land,
     Landed,
     Measured,
@@ -34,8 +36,10 @@ from tailrace.client.moves import (
     Pause,
     PauseEnded,
     Record,
+    Relieved,
     Started,
     Verify,
+    Wait,
 )
 from tailrace.client.partial import Busy, Partial, refuse_taken
 from tailrace.client.plan import Plan
@@ -50,7 +54,11 @@ Progress = Callable[[int, int | None], None]
 PATIENCE = Patience()
 TIMEOUTS = Timeouts()
 
-_BEYOND_ANY_FILE = 2**63 - 1
+CONNECTIONS = 8
+"""At most, to one server. Browsers open six of HTTP/1.1."""
+
+# How often a download that only waits for its helpers tells how it stands.
+_WAIT_SECONDS = 0.1
 
 # A record costs a sync. So the first comes early and the next ones after each quarter more:
 # whenever this process is killed, four fifths of what had landed are trusted.
@@ -82,6 +90,7 @@ def download(
     patience: Patience = PATIENCE,
     timeouts: Timeouts = TIMEOUTS,
     cancellation: Cancellation | None = None,
+    connections: int = CONNECTIONS,
 ) -> Download:
     """Download a file; return when it is whole, verified and has its final name.
 
@@ -93,7 +102,8 @@ def download(
     the next call with the same URL builds upon. `sha256` (hexadecimal) proves the whole, as
     does a Repr-Digest of the server. `key` is sent as a bearer token to the origin of the
     URL and to no other. `progress` must be quick, for it is called for each piece.
-    `cancellation` lets another thread stop it.
+    `cancellation` lets another thread stop it. Where the server gives a strong entity tag and
+    ranges, up to `connections` are opened, as long as more of them gain; 1 keeps to one.
 
     Raises:
         Cancelled: another thread has stopped it.
@@ -114,6 +124,7 @@ def download(
         patience=patience,
         timeouts=timeouts,
         cancellation=cancellation or Cancellation(),
+        connections=connections,
     )
     return run.execute()
 
@@ -131,6 +142,7 @@ class _Run:
         patience: Patience,
         timeouts: Timeouts,
         cancellation: Cancellation,
+        connections: int,
     ) -> None:
         self._url = url
         self._authorization = authorization
@@ -146,7 +158,10 @@ class _Run:
         self._partial = self._open_partial()
         self._suggested_name = self._partial.name
         self._plan = Plan(wanted=wanted, held=self._partial.held, patience=patience)
-        self._resumed_from = self._plan.front
+        self._helpers = Helpers(
+            self._plan, self._partial, self._transport, authorization, connections
+        )
+        self._resumed_from = self._plan.coverage.landed_length
         self._response: Response | None = None
         self._digest: FollowingDigest | None = None
         self._next_record = _FIRST_RECORD
@@ -160,6 +175,7 @@ class _Run:
                     events = self._perform(action)
             return self._download
         finally:
+            self._helpers.stop()
             self._leave()
             self._transport.close()
             self._stop_digest()
@@ -170,7 +186,8 @@ class _Run:
     def _decide(self, events: Iterator[Event]) -> tuple[Action, ...]:
         for event in events:
             self._cancellation.check()  # what a shut socket told is no news
-            actions = self._plan.receive(event)
+            with self._helpers.lock:
+                actions = self._plan.receive(event)
             if actions:
                 return actions
         raise AssertionError("the last event of each action has consequences")
@@ -187,12 +204,14 @@ class _Run:
                 self._next_record = _FIRST_RECORD
             case Record():
                 self._begin()
-            case Land(start):
-                return self._land(start)
+            case Land():
+                return self._land()
             case Pause(seconds):
                 self._leave()
                 self._cancellation.sleep(seconds)
                 return iter((PauseEnded(),))
+            case Wait():
+                return self._wait()
             case Verify():
                 return iter((self._measure(),))
             case Finish():
@@ -220,17 +239,14 @@ class _Run:
 
     def _ask(self, ask: Ask) -> Iterator[Event]:
         self._leave()
-        fields = []
-        if ask.start > 0:
-            fields.append(("Range", f"bytes={ask.start}-"))
-        if ask.entity_tag is not None:
-            fields.append(("If-Range", ask.entity_tag.to_field()))
         try:
-            response = self._transport.fetch(self._url, fields, self._authorization)
+            response = self._transport.fetch(self._url, ask.fields, self._authorization)
         except ConnectionLost as exc:
             yield Disconnected(str(exc), was_connected=not isinstance(exc, Unreachable))
             return
         self._response = response
+        if response.head.status == 200:  # what helpers fetch may be of something else
+            self._helpers.stop()
         yield HeadReceived(describe(response))
 
     def _begin(self) -> None:
@@ -243,13 +259,18 @@ class _Run:
         self._follow()
         self._report()
 
-    def _land(self, start: int) -> Iterator[Event]:
+    def _land(self) -> Iterator[Event]:
         assert self._response is not None, "content comes after a head"
-        content, offset = self._response.content, start
+        content = self._response.content
         with Landing(self._partial) as landing:
             while True:
+                with self._helpers.lock:
+                    room = self._plan.room
+                if not room.length:
+                    yield Relieved()
+                    return
                 try:
-                    count = landing.land(content, Span(offset, _BEYOND_ANY_FILE))
+                    count = landing.land(content, room)
                 except ConnectionLost as exc:
                     yield Disconnected(str(exc), was_connected=True)
                     return
@@ -259,19 +280,30 @@ class _Run:
                 if count == 0:
                     yield ContentEnded()
                     return
-                yield Landed(Span(offset, offset + count))
-                offset += count
+                yield Landed(Span(room.start, room.start + count))
                 self._note_landed()
+                self._helpers.adjust(self._response.url, leads=1)
+
+    def _wait(self) -> Iterator[Event]:
+        assert self._response is not None, "nobody helps before it is known with what"
+        url = self._response.url
+        self._leave()
+        while self._helpers.wait(_WAIT_SECONDS):
+            self._cancellation.check()
+            self._note_landed()
+            self._helpers.adjust(url, leads=0)
+        yield HelpEnded()
 
     def _note_landed(self) -> None:
-        front = self._plan.front
-        self._follow().advance(front)
-        if front >= self._next_record:
+        self._follow().advance(self._plan.coverage.front)
+        landed = self._plan.coverage.landed_length
+        if landed >= self._next_record:
             self._record()
-            self._next_record = front + min(front // 4, _LONGEST_UNRECORDED)
+            self._next_record = landed + min(landed // 4, _LONGEST_UNRECORDED)
         self._report()
 
     def _measure(self) -> Measured:
+        self._helpers.stop()
         self._leave()
         length = os.fstat(self._partial.fd).st_size
         return Measured(length, self._follow().finish(length))
@@ -297,7 +329,7 @@ class _Run:
         if self._digest is None or self._digest.algorithms != algorithms:
             self._stop_digest()
             self._digest = FollowingDigest(self._partial.fd, algorithms)
-            self._digest.advance(self._plan.front)
+            self._digest.advance(self._plan.coverage.front)
         return self._digest
 
     def _stop_digest(self) -> None:
@@ -312,7 +344,9 @@ class _Run:
 
     def _report(self) -> None:
         if self._progress is not None:
-            self._progress(self._plan.front, self._plan.representation.complete_length)
+            self._progress(
+                self._plan.coverage.landed_length, self._plan.representation.complete_length
+            )
 
     def _record(self) -> None:
         self._partial.record(self._name, self._plan.representation, self._plan.landed)

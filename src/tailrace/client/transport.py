@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.client.cancellation import Cancellation
@@ -55,10 +56,18 @@ class Transport:
     """Makes connections, and asks for what URLs name, wherever they lead."""
 
     def __init__(self, timeouts: Timeouts, cancellation: Cancellation) -> None:
+        self.connect_seconds = 0.0
+        """How long the newest connection took to make: a round trip."""
         self._timeouts = timeouts
         self._cancellation = cancellation
         self._context: ssl.SSLContext | None = None
         self._idle: dict[Origin, Connection] = {}
+
+    def sibling(self, cancellation: Cancellation) -> Transport:
+        """Return another one, for another thread."""
+        transport = Transport(self._timeouts, cancellation)
+        transport._context = self._context  # to load certificates takes some time
+        return transport
 
     def fetch(
         self, url: Url, fields: FieldLines, authorization: Authorization | None
@@ -154,7 +163,9 @@ class Transport:
             try:
                 self._cancellation.watch(sock)
                 sock.settimeout(self._timeouts.connect_seconds)
+                begun_at = time.monotonic()
                 sock.connect(address)
+                self.connect_seconds = time.monotonic() - begun_at
             except OSError as exc:
                 sock.close()
                 self._cancellation.check()
