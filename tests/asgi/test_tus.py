@@ -272,6 +272,15 @@ async def test_any_other_post_to_an_upload_is_not_allowed(client, tus, fields):
     assert "PATCH" in refused.fields["allow"].split(", ")
 
 
+async def test_a_creation_is_no_form_whatever_type_it_claims(client, tus):
+    form = {"Content_Type": "multipart/form-data; boundary=b", "Upload_Length": "5"}
+    created = await tus.ask("POST", "/uploads", **form)
+    assert created.status == 201
+    refused = await tus.ask("POST", "/uploads", b"--b--\r\n", **form)
+    assert refused.status == 415
+    assert await tus.offset(created.fields["location"]) == 0
+
+
 async def test_another_version_is_not_carried_out(client, tus):
     created = await tus.create(Upload_Length="5")
     fields = {**CONTENT, "Tus-Resumable": "0.2.2", "Upload-Offset": "0"}

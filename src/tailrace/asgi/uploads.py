@@ -46,11 +46,10 @@ from tailrace.protocol.uploads import (
     Outcome,
     RequestHead,
     RetrieveOffset,
+    plain,
 )
-from tailrace.protocol.uploads.metadata import read_content_length
+from tailrace.protocol.uploads.metadata import DEFAULT_NAME, read_content_length
 from tailrace.service import Service
-
-UNNAMED = "upload"
 
 _OVERRIDING = ("HEAD", "PATCH", "DELETE")
 _OF_UPLOAD = ("GET", "HEAD", "PATCH", "DELETE", "PUT", "OPTIONS")
@@ -58,9 +57,10 @@ _OF_UPLOAD = ("GET", "HEAD", "PATCH", "DELETE", "PUT", "OPTIONS")
 
 async def create(service: Service, request: Request) -> Response:
     """Take a POST: a form, whose files become files, or one file in any dialect."""
-    if media_type_of(request) == forms.MEDIA_TYPE and "upload-complete" not in request.headers:
-        return await _take_form(service, request)
     head = RequestHead("POST", fields_of(request), request.query_params.get("name"))
+    is_plain = uploads.dialect_of(head) is plain
+    if is_plain and media_type_of(request) == forms.MEDIA_TYPE:
+        return await _take_form(service, request)
     return await _in_dialect(service, request, head, "/uploads")
 
 
@@ -247,7 +247,7 @@ async def _take_parts(service: Service, request: Request, taken: list[Upload]) -
                         raise LengthExceeded(service.settings.form_limit)
                 continue
             command = Create(
-                name=safe_name(part.file_name, UNNAMED),
+                name=safe_name(part.file_name, DEFAULT_NAME),
                 media_type=part.media_type,
                 complete_length=None,
                 is_complete=True,
