@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import assert_never
 
@@ -52,7 +52,6 @@ from tailrace.protocol.uploads.metadata import DEFAULT_NAME, read_content_length
 from tailrace.service import Service
 
 _OVERRIDING = ("HEAD", "PATCH", "DELETE")
-_OF_UPLOAD = ("GET", "HEAD", "PATCH", "DELETE", "PUT", "OPTIONS")
 
 
 async def create(service: Service, request: Request) -> Response:
@@ -84,25 +83,14 @@ async def overridden(service: Service, request: Request) -> Response:
     """
     method = request.headers.get("x-http-method-override", "").upper()
     if method not in _OVERRIDING:
-        problem = problems.method_not_allowed("POST", _OF_UPLOAD)
-        return problem_response(problem, {"Allow": ", ".join(_OF_UPLOAD)})
+        return problem_response(problems.method_not_allowed("POST", _OVERRIDING))
     return await _resource(service, request, method)
 
 
 async def announce(service: Service, request: Request) -> Response:
     """Answer OPTIONS: what every dialect says of itself."""
-    return _announcement(service, ("POST", "OPTIONS"))
-
-
-async def announce_resource(service: Service, request: Request) -> Response:
-    """Answer OPTIONS on one upload."""
-    return _announcement(service, _OF_UPLOAD)
-
-
-def _announcement(service: Service, allowed: Sequence[str]) -> Response:
     head = uploads.announce(service.uploads.limits)
-    allow = {"Allow": ", ".join(allowed)}
-    return Response(status_code=head.status, headers=dict(head.fields) | allow)
+    return Response(status_code=head.status, headers=dict(head.fields))
 
 
 async def _resource(service: Service, request: Request, method: str) -> Response:
