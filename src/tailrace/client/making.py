@@ -45,7 +45,7 @@ def begin(service: Service, producer: str, given: Mapping[str, str]) -> Begun:
         try:
             connection.socket.sendall(content)
         except OSError as exc:
-            raise lost(exc, connection.timeouts) from exc
+            raise lost(exc, connection.timeouts.stall_seconds) from exc
         response = connection.read_response("POST")
         if response.head.status != 202:
             raise describe(response).refusal()
