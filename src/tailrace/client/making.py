@@ -8,11 +8,12 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from tailrace.client.cancellation import Cancellation
-from tailrace.client.connections import Timeouts, lost
+from tailrace.client.connections import Timeouts
 from tailrace.client.heads import describe
 from tailrace.client.service import Service, read_json
+from tailrace.client.streams import lost
 from tailrace.client.transport import Transport
-from tailrace.client.urls import Url
+from tailrace.client.transport import Transport
 from tailrace.errors import TransferError
 
 _READ_BYTES = 256 * 1024
