@@ -193,20 +193,40 @@ class Uploads:
         """
         _, file_record = await self._find(key)
         await self.turns.end(file_record.id)
-        return await self._get(key, ends_at_length=ends_at_length)
+        record, file_record = await self._find(key)
+        state = self._state(record, file_record)
+        if state is UploadState.COMPLETE:
+            return await self._stored(key, record, file_record)
+        advance(state, UploadEvent.APPEND_BEGUN)
+        file = await self.files.resume(file_record)
+        try:
+            is_last = ends_at_length and _has_promised_length(file)
+            if is_last and not record.is_partial:
+                await _finish(file, expected_of(record))
+            else:
+                await file.sync()
+            return self._upload(key, record, file.record, file.link, file.length)
+        except DigestMismatch as exc:
+            await file.abandon(failure_reason(exc, file.length))
+            raise
+        finally:
+            await file.release()
 
     async def look(self, key: str) -> Upload:
-        """Return an upload as far as it has come, also while a request is writing.
+        """Return an upload as far as it has come; whoever is writing it is not disturbed.
+
+        The offset told is where it is now, which a power cut may still take back.
 
         Raises:
             UploadNotKnown, UploadEnded: there is no such upload, or it was given up.
         """
-        try:
-            return await self._get(key)
-        except BlobBusy:
-            record, file_record = await self._find(key)
-            length = (await self.store.status(file_record.blob)).length
-            return await self._stored(key, record, file_record, length)
+        record, file_record = await self._find(key)
+        state = self._state(record, file_record)
+        if state is UploadState.COMPLETE:
+            return await self._stored(key, record, file_record)
+        advance(state, UploadEvent.APPEND_BEGUN)
+        length = (await self.store.status(file_record.blob)).length
+        return await self._stored(key, record, file_record, length)
 
     async def cancel(self, key: str, *, ends_file: bool = False) -> None:
         """Give an upload up and free its bytes; with `ends_file` also those of a whole file.
@@ -271,26 +291,6 @@ class Uploads:
                     await file.sync()
                 finally:
                     await extending
-        finally:
-            await file.release()
-
-    async def _get(self, key: str, *, ends_at_length: bool = False) -> Upload:
-        record, file_record = await self._find(key)
-        state = self._state(record, file_record)
-        if state is UploadState.COMPLETE:
-            return await self._stored(key, record, file_record)
-        advance(state, UploadEvent.APPEND_BEGUN)
-        file = await self.files.resume(file_record)
-        try:
-            is_last = ends_at_length and _has_promised_length(file)
-            if is_last and not record.is_partial:
-                await _finish(file, expected_of(record))
-            else:
-                await file.sync()
-            return self._upload(key, record, file.record, file.link, file.length)
-        except DigestMismatch as exc:
-            await file.abandon(failure_reason(exc, file.length))
-            raise
         finally:
             await file.release()
 
