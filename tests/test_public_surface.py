@@ -48,12 +48,15 @@ DOORS = {
         "UploadRecord",
     },
     "tailrace.delivery": {
+        "SMALL_CONTENT",
         "BlobResponse",
         "FileResponse",
         "Proxy",
         "Representation",
         "UntilDisconnect",
+        "asks_for_the_whole",
         "deliver",
+        "deliver_content",
         "follow",
     },
     "tailrace.client": {
