@@ -142,6 +142,7 @@ def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -
 
     `local_names` are the only domain names it answers for; None is all.
     """
+    # What has a name in its path stands last, and is asked for most: it is tried first.
     links = [route for route in reversed(tailrace.routes) if route.path.startswith("/l/")]
     return Starlette(
         routes=tailrace.routes,

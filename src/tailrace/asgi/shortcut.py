@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 class LinksFirst:
     """Has `links`, the routes for reading by link, answer before anything else is asked.
 
-    What `app` would do around them, they do without.
+    What lies between is passed by: the routing, and the handlers of exceptions, which have
+    nothing to do where a resource tells its own errors.
     """
 
     app: ASGIApp

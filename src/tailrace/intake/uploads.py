@@ -24,7 +24,6 @@ from tailrace.catalogue import (
     UploadRecord,
 )
 from tailrace.errors import (
-    BlobBusy,
     ContentDigestMismatch,
     DigestMismatch,
     LengthExceeded,
