@@ -22,7 +22,7 @@ except OSError as error:
 
 def test_a_full_disk_has_no_room():
     with open("/dev/full", "wb", buffering=0) as full:
-        with pytest.raises(OSError) as refused:
+        with pytest.raises(OSError, match="No space") as refused:
             full.write(b"a")
     assert refused.value.errno in NO_ROOM
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from tailrace.asgi.answering import problem_response
-from tailrace.asgi.hosts import OneHost
+from tailrace.asgi.hosts import OwnNames
 from tailrace.asgi.making import Making
 from tailrace.asgi.routes import routes
 from tailrace.asgi.shortcut import LinksFirst
@@ -144,12 +144,12 @@ def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -
     """
     # What has a name in its path stands last, and is asked for most: it is tried first.
     links = [route for route in reversed(tailrace.routes) if route.path.startswith("/l/")]
+    middleware = [Middleware(LinksFirst, links=links)]
+    if local_names is not None:
+        middleware.insert(0, Middleware(OwnNames, names=local_names))
     return Starlette(
         routes=tailrace.routes,
-        middleware=[
-            Middleware(OneHost, local_names=local_names),
-            Middleware(LinksFirst, links=links),
-        ],
+        middleware=middleware,
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )
