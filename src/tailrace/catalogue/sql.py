@@ -58,7 +58,10 @@ async def open_catalogue(url: str, *, durability: Durability) -> Catalogue:
 
 
 class SqlCatalogue:
-    """A catalogue in a database whose tables are ready; see `open_catalogue`."""
+    """A catalogue in a database whose tables are ready; see `open_catalogue`.
+
+    Why links are remembered, and nothing else: docs/decisions/0022.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -20,7 +20,7 @@ from typing import Any
 
 from tailrace import __version__
 from tailrace.cli.outcomes import FAILED, INTERRUPTED, WRONG_USE
-from tailrace.cli.terminal import complain
+from tailrace.cli.terminal import complain, reason
 from tailrace.errors import ConfigurationError, TailraceError
 
 COMMANDS = {
@@ -115,6 +115,6 @@ def _run(name: str, words: Sequence[str]) -> int:
         complain(str(exc))
         return WRONG_USE
     except (TailraceError, OSError) as exc:
-        complain(str(exc))
+        complain(reason(exc))
         return FAILED
     return status

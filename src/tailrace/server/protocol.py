@@ -34,9 +34,10 @@ from uvicorn.server import ServerState
 
 from tailrace.server import framing, heads, refusals
 from tailrace.server.exchange import Exchange
+from tailrace.server.flow import Flow, Pipeline
 from tailrace.server.idling import IdleWatch
 from tailrace.server.limits import Limits
-from tailrace.server.receiving import Flow, Inlet, keep_uncopied
+from tailrace.server.receiving import Inlet, keep_uncopied
 from tailrace.server.refusals import Refusal
 from tailrace.server.sending import LEFT, Outlet
 
@@ -90,7 +91,8 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._inlet: Inlet = None  # type: ignore[assignment]  # both made with the connection
         self._outlet: Outlet = None  # type: ignore[assignment]
-        self.parser = _parser(self)
+        self.parser = heads.new_parser(self)
+        self.pipeline = Pipeline()  # type: ignore[assignment]  # see there
         self._answering: RequestResponseCycle | None = None
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
@@ -224,7 +226,7 @@ class Protocol(HttpToolsProtocol):
             self._disarm()
 
     def renew_parser(self) -> None:
-        self.parser = _parser(self)
+        self.parser = heads.new_parser(self)
         self._content_at = self.loop.time()
 
     def refuse_stalled(self) -> None:
@@ -393,11 +395,3 @@ class Protocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-def _parser(protocol: Protocol) -> httptools.HttpRequestParser:
-    parser = httptools.HttpRequestParser(protocol)
-    # What is pipelined behind a request that closes the connection is read, as by uvicorn; a
-    # later minor version is answered as 1.1, and another major one with a 505.
-    parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
-    return parser
