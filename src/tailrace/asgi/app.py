@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from tailrace.asgi.answering import problem_response
-from tailrace.asgi.hosts import OneHost
+from tailrace.asgi.hosts import OwnNames
 from tailrace.asgi.making import Making
 from tailrace.asgi.routes import routes
 from tailrace.asgi.shortcut import SmallFilesByLink
@@ -146,7 +146,7 @@ def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )
-    return OneHost(SmallFilesByLink(app, lambda: tailrace.service), local_names)
+    return OwnNames(SmallFilesByLink(app, lambda: tailrace.service), local_names)
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
