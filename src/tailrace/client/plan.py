@@ -59,7 +59,15 @@ from tailrace.client.moves import (
     Verify,
     Wait,
 )
-from tailrace.client.trust import agrees, is_asked_for, is_piece, strong, too_many_restarts
+from tailrace.client.trust import (
+    PASSING,
+    VERY_LARGE_STOP,
+    agrees,
+    is_asked_for,
+    is_piece,
+    strong,
+    too_many_restarts,
+)
 from tailrace.errors import (
     ConnectionLost,
     DigestMismatch,
@@ -70,18 +78,11 @@ from tailrace.errors import (
 )
 from tailrace.spans import Span
 
-# Who answers with a last position like this means "to the end, wherever that will be": the
-# smallest that RFC 8673 §2.2 shows. The orderly end of such content is the end of the file.
-_VERY_LARGE_STOP = 10**12
-
 # How often what has landed may be thrown away in one run. A file that changes more often
 # than it can be fetched cannot be had; one stale partial and one change are ordinary.
 _MAX_RESTARTS = 3
 
 _BEYOND_ANY_FILE = 2**63 - 1
-
-# Statuses that may pass by themselves; as curl --retry has them.
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class State(enum.Enum):
@@ -246,7 +247,7 @@ class Plan:
                 return self._take_part(head)
             case 416 if self._asked.start > 0:
                 return self._take_unsatisfied(head)
-            case status if status in _PASSING:
+            case status if status in PASSING:
                 return self._pause(head.refusal(self._standing), head.retry_after_seconds)
             case _:
                 return self._fail(head.refusal(self._standing))
@@ -326,7 +327,7 @@ class Plan:
                     Disconnected("the content ended early", was_connected=True)
                 )
             return self._go_on()  # 206 may be less than what was asked for (§15.3.7)
-        if head.framing is Framing.CHUNKED and (stop is None or stop >= _VERY_LARGE_STOP):
+        if head.framing is Framing.CHUNKED and (stop is None or stop >= VERY_LARGE_STOP):
             return self._verify(front)
         if head.status == 206:
             if front > self._asked.start:

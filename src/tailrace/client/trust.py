@@ -10,6 +10,13 @@ from tailrace.client.moves import Ask, Head, Representation
 from tailrace.errors import ConnectionLost, RepresentationChanged, TransferError
 from tailrace.protocol.validators import EntityTag
 
+# Who answers with a last position like this means "to the end, wherever that will be": the
+# smallest that RFC 8673 §2.2 shows. The orderly end of such content is the end of the file.
+VERY_LARGE_STOP = 10**12
+
+# Statuses that may pass by themselves; as curl --retry has them.
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+
 
 def strong(entity_tag: EntityTag | None) -> EntityTag | None:
     return None if entity_tag is None or entity_tag.weak else entity_tag
