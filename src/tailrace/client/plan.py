@@ -13,7 +13,7 @@
 These are the states of the lead, the connection that a download begins with and that all
 decisions are made on. Where the representation is pinned by a strong entity tag and its
 length, helpers may fetch pieces of it at the same time: each is handed out by `hand_out`,
-its answer judged by `continues`, and its bytes are counted by `coverage`.
+its answer judged by `trust.is_piece`, and its bytes are counted by `coverage`.
 
 The plan does nothing itself: it is told what happened (events) and answers what to do
 (actions), without clock, disk or socket. So this one file answers for the rule that a
@@ -25,7 +25,6 @@ where a digest is offered or wanted, not even that.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -56,6 +55,7 @@ from tailrace.client.moves import (
     Relieved,
     Representation,
     Started,
+    State,
     Verify,
     Wait,
 )
@@ -63,18 +63,18 @@ from tailrace.client.trust import (
     PASSING,
     VERY_LARGE_STOP,
     agrees,
+    coded,
     is_asked_for,
-    is_piece,
+    mismatch,
     strong,
     too_many_restarts,
+    unproved_end,
 )
 from tailrace.errors import (
     ConnectionLost,
-    DigestMismatch,
     LengthMismatch,
     MalformedContent,
     TailraceError,
-    TransferError,
 )
 from tailrace.spans import Span
 
@@ -83,23 +83,6 @@ from tailrace.spans import Span
 _MAX_RESTARTS = 3
 
 _BEYOND_ANY_FILE = 2**63 - 1
-
-
-class State(enum.Enum):
-    READY = "ready"
-    """Nothing is asked yet."""
-    ASKING = "asking"
-    """A request is out; its head is awaited."""
-    LANDING = "landing"
-    """Content is written as it comes."""
-    PAUSED = "paused"
-    """Waits before it asks again."""
-    WAITING = "waiting"
-    """What is missing is on its way to helpers."""
-    VERIFYING = "verifying"
-    """All is there; it is being measured."""
-    FINISHED = "finished"
-    FAILED = "failed"
 
 
 class Plan:
@@ -169,10 +152,6 @@ class Plan:
             return None
         return piece, Ask(piece.start, known.entity_tag, piece.stop)
 
-    def continues(self, ask: Ask, head: Head) -> bool:
-        """Tell whether a helper's answer is to be landed."""
-        return is_piece(self.representation, ask, head)
-
     # --- asking ---------------------------------------------------------------------------
 
     def _ask(self, event: Started | PauseEnded | None = None) -> tuple[Action, ...]:
@@ -235,12 +214,7 @@ class Plan:
         self._landed_before = self.landed
         match head.status:
             case 200 | 206 if head.content_coding is not None:
-                return self._fail(
-                    TransferError(
-                        f"the server sent the content coded as {head.content_coding!r} though"
-                        " it was asked not to; it would not be the file"
-                    )
-                )
+                return self._fail(coded(head))
             case 200:
                 return self._take_whole(head)
             case 206 if self._asked.start > 0:
@@ -253,10 +227,8 @@ class Plan:
                 return self._fail(head.refusal(self._standing))
 
     def _take_whole(self, head: Head) -> tuple[Action, ...]:
-        for algorithm in self._wanted.keys() & head.digests.keys():
-            expected, offered = self._wanted[algorithm], head.digests[algorithm]
-            if offered != expected:
-                return self._fail(DigestMismatch(algorithm, expected.hex(), offered.hex()))
+        if error := mismatch(self._wanted, head.digests):
+            return self._fail(error)
         if self.landed:
             self._restarts += 1
             if self._restarts > _MAX_RESTARTS:
@@ -337,12 +309,7 @@ class Plan:
             )
         if self._is_provable:
             return self._verify(front)
-        return self._fail(
-            TransferError(
-                f"the connection was closed after {front} bytes, and nothing tells whether that"
-                " was the end (no Content-Length, not chunked); give its SHA-256 to prove it"
-            )
-        )
+        return self._fail(unproved_end(front, "; give its SHA-256 to prove it"))
 
     def _take_malformed(self, event: ContentMalformed) -> tuple[Action, ...]:
         self.coverage.reset(self._landed_before)
@@ -371,12 +338,9 @@ class Plan:
 
     @property
     def _standing(self) -> str:
-        if not self.landed:
-            return ""
-        length = self.representation.complete_length
-        of = "unknown" if length is None else length
-        standing = f"; {self.coverage.landed_length} of {of} bytes are here"
-        return standing + (", do the same again to resume" if self._is_resumable else "")
+        standing = self.coverage.standing(self.representation.complete_length)
+        is_worth_it = standing and self._is_resumable
+        return standing + (", do the same again to resume" if is_worth_it else "")
 
     def _fail(self, error: TailraceError, *, keep: bool = True) -> tuple[Action, ...]:
         self.state = State.FAILED
@@ -394,12 +358,9 @@ class Plan:
         assert length is not None, "only a known length is verified"
         if event.length != length:
             return self._fail(LengthMismatch(length, event.length), keep=False)
-        for digests in (self.representation.digests, self._wanted):
-            for algorithm, expected in digests.items():
-                actual = event.digests[algorithm]
-                if actual != expected:
-                    error = DigestMismatch(algorithm, expected.hex(), actual.hex())
-                    return self._fail(error, keep=False)
+        for expected in (self.representation.digests, self._wanted):
+            if error := mismatch(expected, {name: event.digests[name] for name in expected}):
+                return self._fail(error, keep=False)
         self.state = State.FINISHED
         return (Finish(length, event.digests),)
 

@@ -13,7 +13,14 @@ from tailrace.client.connections import Response
 from tailrace.client.heads import describe
 from tailrace.client.moves import Ask, Framing, Head, Patience
 from tailrace.client.transport import Authorization, Transport, Unreachable
-from tailrace.client.trust import PASSING, VERY_LARGE_STOP, is_asked_for, strong
+from tailrace.client.trust import (
+    PASSING,
+    VERY_LARGE_STOP,
+    coded,
+    is_asked_for,
+    strong,
+    unproved_end,
+)
 from tailrace.client.urls import Url
 from tailrace.errors import ConnectionLost, RepresentationChanged, TransferError
 from tailrace.protocol.validators import EntityTag
@@ -125,10 +132,7 @@ class Reading:
     def _accept(self, ask: Ask, head: Head) -> None:
         """Make sure that a response goes on where we are, in the file that we are in."""
         if head.content_coding is not None:
-            raise TransferError(
-                f"the server sent the content coded as {head.content_coding!r} though it was"
-                " asked not to"
-            )
+            raise coded(head)
         if head.status == 206 and not is_asked_for(ask, head):
             raise TransferError("the server sent another part than was asked for")
         if self.position == 0:
@@ -164,10 +168,7 @@ class Reading:
 
     def _is_end(self, head: Head) -> bool:
         if head.framing is Framing.CLOSE:
-            raise TransferError(
-                f"the connection was closed after {self.position} bytes, and nothing tells"
-                " whether that was the end (no Content-Length, not chunked)"
-            )
+            raise unproved_end(self.position)
         part = head.content_range
         if head.status == 200 or part is None or part.span is None:
             return True
