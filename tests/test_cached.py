@@ -1,8 +1,10 @@
 """What the kernel has at hand."""
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,3 +211,38 @@ def test_a_system_without_the_flag_is_not_asked(
     monkeypatch.setattr(cached, "_CACHE_ONLY", 0)
     monkeypatch.setattr(os, "preadv", lambda *_: pytest.fail("it could wait for the disk"))
     assert cached.read(descriptor, 2, 5) is None
+
+
+# --- file systems that are in memory ------------------------------------------------------
+
+
+@pytest.fixture
+def in_memory() -> Iterator[int]:
+    """A file on a tmpfs of the kernel's own, which does not know RWF_NOWAIT."""
+    descriptor = os.memfd_create("file")
+    os.write(descriptor, CONTENT)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_a_file_on_a_file_system_that_is_in_memory_is_never_waited_for(in_memory: int) -> None:
+    assert cached.never_waits(in_memory)
+    assert cached.read(in_memory, 2, 10) == CONTENT[2:]
+    assert cached.read(in_memory, 2, 11) is None  # not all of it is there
+
+
+@pytest.mark.parametrize("kind", [0x794C7630, 0x6969, 0xEF53], ids=["overlay", "nfs", "ext4"])
+def test_of_any_other_file_system_that_cannot_tell_nothing_is_known(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    def fstatfs(_: int, found: "ctypes.Array[ctypes.c_char]") -> int:
+        struct.pack_into("l", found, 0, kind)
+        return 0
+
+    def preadv(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(cached, "_fstatfs", fstatfs)
+    monkeypatch.setattr(os, "preadv", preadv)
+    assert not cached.never_waits(descriptor)
+    assert cached.read(descriptor, 0, 10) is None

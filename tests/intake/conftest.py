@@ -179,8 +179,7 @@ class Room:
                 case FileState.GROWING:
                     if file.id not in waiting:
                         self._check_waits(uploads[file.id])
-                    writer = await self.store.resume(file.blob)
-                    await writer.release()
+                    await self._check_free(file)
                     known.add(file.blob)
                 case FileState.SEALED:
                     await self._check_sealed(file)
@@ -191,7 +190,8 @@ class Room:
                         await self.store.status(file.blob)
         for file, upload in growing:
             if upload is not None and upload.is_partial:  # which are in no list
-                await self._check_growing(file, upload)
+                self._check_waits(upload)
+                await self._check_free(file)
                 known.add(file.blob)
         assert {key async for key in self.store.keys()} == known
         assert not self.scratch.exists() or not list(self.scratch.iterdir())
@@ -200,6 +200,10 @@ class Room:
         assert upload is not None
         assert upload.expires_at is not None
         assert upload.expires_at > self.clock.now
+
+    async def _check_free(self, file: FileRecord) -> None:
+        writer = await self.store.resume(file.blob)
+        await writer.release()
 
     async def _check_sealed(self, file: FileRecord) -> None:
         assert (await self.store.status(file.blob)).state is BlobState.SEALED

@@ -7,7 +7,7 @@ HOST = (b"host", b"a")
 
 
 def settle(target, *fields, method=b"GET", most_octets=100, **limits):
-    parser = httptools.HttpRequestParser(object())
+    parser = heads.new_parser(object())
     lines = [b"%s: %s" % line for line in fields]
     octets = b"\r\n".join([b"%s %s HTTP/1.1" % (method, target), *lines]) + b"\r\n\r\n"
     try:

@@ -58,7 +58,10 @@ async def open_catalogue(url: str, *, durability: Durability) -> Catalogue:
 
 
 class SqlCatalogue:
-    """A catalogue in a database whose tables are ready; see `open_catalogue`."""
+    """A catalogue in a database whose tables are ready; see `open_catalogue`.
+
+    Why links are remembered, and nothing else: docs/decisions/0022.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -89,6 +92,9 @@ class SqlCatalogue:
 
     async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
         return await self._links.find(token_hash)
+
+    def link_at_hand(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        return self._links.at_hand(token_hash)
 
     async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None:
         return await self._database.read(reading.find_upload, key_hash)

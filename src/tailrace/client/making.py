@@ -8,9 +8,10 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from tailrace.client.cancellation import Cancellation
-from tailrace.client.connections import Timeouts, lost
+from tailrace.client.connections import Timeouts
 from tailrace.client.heads import describe
 from tailrace.client.service import Service, read_json
+from tailrace.client.streams import lost
 from tailrace.client.transport import Transport
 from tailrace.client.urls import Url
 from tailrace.errors import TransferError
@@ -45,7 +46,7 @@ def begin(service: Service, producer: str, given: Mapping[str, str]) -> Begun:
         try:
             connection.socket.sendall(content)
         except OSError as exc:
-            raise lost(exc, connection.timeouts) from exc
+            raise lost(exc, connection.timeouts.stall_seconds) from exc
         response = connection.read_response("POST")
         if response.head.status != 202:
             raise describe(response).refusal()

@@ -11,7 +11,6 @@ came after the newest record, but nothing is ever trusted that is not there.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
@@ -19,13 +18,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tailrace.client.moves import Held, Representation
 from tailrace.errors import StorageFull, StorageUnavailable, UnsafeTarget
+from tailrace.no_room import NO_ROOM
 from tailrace.protocol.validators import EntityTag
 from tailrace.spans import Span
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+if TYPE_CHECKING:
+    from tailrace.client.pipes import Pipe
 
 # Of the 255 bytes that a name may have, what CRC, dots and suffixes leave over.
 _LABEL_BYTES = 200
@@ -84,6 +86,11 @@ class Partial:
                 written = os.pwrite(self.fd, content, offset)
                 offset += written
                 content = content[written:]
+
+    def pour(self, pipe: Pipe, offset: int, length: int) -> None:
+        """Do as `land` with the bytes that are in a pipe."""
+        with _storage():
+            pipe.pour(self.fd, offset, length)
 
     def record(
         self, name: str, representation: Representation, landed: tuple[Span, ...]
@@ -241,7 +248,7 @@ def _storage() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
+        if exc.errno in NO_ROOM:
             raise StorageFull(
                 f"there is no room on the disk ({exc.strerror}); make some, and do the same"
                 " again to resume"

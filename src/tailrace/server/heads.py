@@ -1,4 +1,4 @@
-"""What becomes of a request's head before the application sees it."""
+"""How a request's head is read, and what becomes of it before the application sees it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from tailrace.server.limits import Limits
 from tailrace.server.refusals import Refusal
 
 FieldLines = list[tuple[bytes, bytes]]
+
+
+def new_parser(callbacks: object) -> httptools.HttpRequestParser:
+    """Return a parser that has seen nothing yet."""
+    parser = httptools.HttpRequestParser(callbacks)
+    # What is pipelined behind a request that closes the connection is read, as by uvicorn; a
+    # later minor version is answered as 1.1, and another major one with a 505.
+    parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
+    return parser
 
 
 def settle(

@@ -35,9 +35,10 @@ from uvicorn.server import ServerState
 from tailrace.server import framing, heads, refusals
 from tailrace.server.deadlines import Deadlines
 from tailrace.server.exchange import Exchange
+from tailrace.server.flow import Flow, Pipeline
 from tailrace.server.idling import IdleWatch
 from tailrace.server.limits import Limits
-from tailrace.server.receiving import Flow, Inlet, keep_uncopied
+from tailrace.server.receiving import Inlet, keep_uncopied
 from tailrace.server.refusals import Refusal
 from tailrace.server.sending import Outlet
 from tailrace.server.transfer import LEFT
@@ -91,7 +92,8 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._inlet: Inlet = None  # type: ignore[assignment]  # both made with the connection
         self._outlet: Outlet = None  # type: ignore[assignment]
-        self.parser = _parser(self)
+        self.parser = heads.new_parser(self)
+        self.pipeline = Pipeline()  # type: ignore[assignment]  # see there
         self._answering: RequestResponseCycle | None = None
         self._phase = _Phase.IDLE
         self._deadlines = Deadlines(self.loop, self.limits, self._overdue)
@@ -222,7 +224,7 @@ class Protocol(HttpToolsProtocol):
         self._deadlines.disarm()
 
     def renew_parser(self) -> None:
-        self.parser = _parser(self)
+        self.parser = heads.new_parser(self)
         self._deadlines.note_content()
 
     def refuse_stalled(self) -> None:
@@ -371,11 +373,3 @@ class Protocol(HttpToolsProtocol):
 
     def _arrived(self) -> int | None:
         return self._outlet.written if self._outlet.is_idle else None
-
-
-def _parser(protocol: Protocol) -> httptools.HttpRequestParser:
-    parser = httptools.HttpRequestParser(protocol)
-    # What is pipelined behind a request that closes the connection is read, as by uvicorn; a
-    # later minor version is answered as 1.1, and another major one with a 505.
-    parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
-    return parser

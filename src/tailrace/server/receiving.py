@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tailrace.server import pipes
 from tailrace.server.digesting import Update
+from tailrace.server.flow import Flow
 from tailrace.server.landing import Landing
 from tailrace.server.limits import Limits
 from tailrace.server.transfer import LEFT, Disconnected
@@ -72,18 +73,6 @@ class Content:
         except Disconnected:
             self._cycle.disconnected = True
             raise
-
-
-class Flow(FlowControl):
-    """uvicorn's, for a transport that must not read now and then, whoever asks for it."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__(transport)
-        self.is_held = False
-
-    def resume_reading(self) -> None:
-        if not self.is_held:
-            super().resume_reading()
 
 
 class Parsing(Protocol):
