@@ -82,6 +82,7 @@ class GrowingFile:
     _digests: WaitingDigests
     _digest: RunningDigest | None
     """Of what was appended; None where no digest is kept."""
+    _is_blob_sealed: bool = False
 
     @property
     def length(self) -> int:
@@ -141,6 +142,14 @@ class GrowingFile:
         await self._catalogue.promise_length(self.record.id, complete_length)
         self.record = dataclasses.replace(self.record, complete_length=complete_length)
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether it is neither whole nor given up.
+
+        Where the blob is sealed but the catalogue failed, only the record is still to come.
+        """
+        return self.record.state is FileState.GROWING and not self._is_blob_sealed
+
     async def sync(self) -> int:
         return await self._writer.sync()
 
@@ -176,6 +185,7 @@ class GrowingFile:
         sealing = self._sealing[self.record.blob] = asyncio.get_running_loop().create_future()
         try:
             await self._writer.seal()
+            self._is_blob_sealed = True
             self.record = await self._catalogue.seal_file(
                 self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
             )
@@ -325,6 +335,29 @@ class Files:
             await writer.release()
             raise
         return self._growing(newest, links[0], writer)
+
+    async def finish_sealing(self, record: FileRecord) -> None:
+        """Note that a file is whole whose blob is sealed; whoever sealed it could not.
+
+        Raises:
+            FileEnded: it was deleted meanwhile.
+        """
+        sealing = self._sealing.get(record.blob)
+        if sealing is not None:
+            await asyncio.wait((sealing,))  # unlike `await sealing`, leaves it to the others
+        newest = await self.catalogue.find_file(record.id)
+        if newest is None or newest.state is not FileState.GROWING:
+            return  # it was only late
+        digest = None if self.settings.digest is None else self.digests.take(record.blob)
+        try:
+            async with self.store.open(record.blob) as reader:
+                sha256 = None if digest is None else await digest.complete(reader)
+                length = reader.status.length
+        except BlobMissing as exc:
+            raise FileEnded("this file takes no more bytes") from exc
+        await self.catalogue.seal_file(
+            record.id, length=length, sha256=sha256, sealed_at=self.now()
+        )
 
     def _growing(self, record: FileRecord, link: LinkRecord, writer: BlobWriter) -> GrowingFile:
         self.writers.add(writer)
