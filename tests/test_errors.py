@@ -112,6 +112,7 @@ TOLD_AS_FAULTS = {
     "ConfigurationError",
     "TransferError",
     "RepresentationChanged",
+    "SourceChanged",
     "Refused",
     "ConnectionLost",
     "UnsafeTarget",

@@ -35,6 +35,8 @@ ENVIRONMENT = {
     for name, value in os.environ.items()
     if not name.startswith("TAILRACE_") and not name.lower().endswith("_proxy")
 }
+# What our client remembers is none of the business of whoever runs the tests.
+ENVIRONMENT["XDG_STATE_HOME"] = os.devnull
 
 
 @pytest.fixture(scope="session")
