@@ -12,9 +12,11 @@ import pytest
 DOORS = {
     "tailrace": {
         "BlobResponse",
+        "Command",
         "Download",
         "FileResponse",
         "Producer",
+        "Run",
         "Settings",
         "Tailrace",
         "TailraceError",
@@ -39,6 +41,7 @@ DOORS = {
         "FileId",
         "FileRecord",
         "FileState",
+        "JobRecord",
         "LinkId",
         "LinkRecord",
         "Origin",
@@ -67,7 +70,15 @@ DOORS = {
         "download",
         "upload",
     },
-    "tailrace.intake.producers": {"AnyProducer", "Producer", "content_of", "producer"},
+    "tailrace.intake.producers": {
+        "AnyProducer",
+        "Command",
+        "Producer",
+        "Progress",
+        "Run",
+        "content_made",
+        "producer",
+    },
     "tailrace.protocol.uploads": {
         "Append",
         "Appended",

@@ -21,6 +21,7 @@ from tailrace.delivery import Proxy
 from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown, StorageFull
 from tailrace.intake.files import Files, Writers
 from tailrace.intake.jobs import Jobs
+from tailrace.intake.jobs.embedded import CatalogueQueue
 from tailrace.intake.producers import AnyProducer
 from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
@@ -114,6 +115,8 @@ async def running(
         jobs = await stack.enter_async_context(
             Jobs(
                 files,
+                CatalogueQueue(catalogue, _now),
+                producers,
                 at_once=settings.jobs,
                 waiting=settings.waiting_jobs,
                 grace_seconds=settings.grace_seconds,

@@ -1,8 +1,11 @@
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -181,6 +184,8 @@ def test_a_small_download_imports_nothing_heavy(tmp_path):
 
 PEAK = """
 import sys
+import threading
+import time
 from tailrace.cli import main
 main(sys.argv[1:])
 with open("/proc/self/status") as status:
@@ -207,3 +212,81 @@ def test_a_large_download_takes_little_memory(tmp_path):
         )
     assert (tmp_path / "file.bin").stat().st_size == len(piece) * count
     assert int(done.stderr) < 40 * 1024  # KiB
+
+
+# --- several at once ----------------------------------------------------------------------
+
+
+def by_name(connection, request):
+    whole(request.target.encode())(connection, request)
+
+
+@pytest.mark.parametrize("jobs", ["1", "3", "9"])
+def test_urls_are_read_from_a_list(run, tmp_path, jobs):
+    with Hostile(by_name) as server:
+        listed = "\n".join(["# a comment", "", *(server.url(f"/{name}") for name in "abcd")])
+        (tmp_path / "list").write_text(listed)
+        status, out, _ = run("get", "-j", jobs, "-i", tmp_path / "list", "-o", tmp_path)
+    assert status == 0
+    assert sorted(out.splitlines()) == [f"{tmp_path}/{name}" for name in "abcd"]
+    assert all((tmp_path / name).read_text() == f"/{name}" for name in "abcd")
+
+
+def test_a_url_that_is_there_twice_is_fetched_once(run, in_directory):
+    with Hostile(by_name) as server:
+        assert run("get", server.url(), server.url())[0] == 0
+    assert len(server.requests) == 1
+
+
+def test_the_list_may_be_standard_input(run, in_directory, monkeypatch):
+    with Hostile(by_name) as server:
+        monkeypatch.setattr("sys.stdin", io.StringIO(server.url("/a") + "\n"))
+        assert run("get", "-i", "-")[:2] == (0, "a\n")
+
+
+def test_of_several_at_once_some_may_fail(run, in_directory):
+    def reply(connection, request):
+        known = by_name if request.target != "/b" else answer("404 Not Found")
+        known(connection, request)
+
+    with Hostile(reply) as server:
+        urls = [server.url(f"/{name}") for name in "abc"]
+        status, out, err = run("get", "-j3", *urls)
+    assert status == 3
+    assert sorted(out.split()) == ["a", "c"]
+    assert f"{urls[1]}: the server answered 404" in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["-i", "nowhere"], ["-i", "/"]])
+def test_without_any_url_nothing_can_be_done(run, in_directory, arguments):
+    status, out, err = run("get", *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("tailrace: ")
+
+
+def test_an_interrupt_ends_all_of_several_and_leaves_what_they_have(tmp_path):
+    reached = threading.Barrier(3)
+    head = response("200 OK", [("ETag", '"one"'), ("Content-Length", "2000000")])
+
+    def reply(connection, request):
+        connection.sendall(head + bytes(1_500_000))
+        reached.wait(10)
+        end(connection, "stall")
+
+    with Hostile(reply) as server:
+        process = subprocess.Popen(
+            [
+                *[sys.executable, "-m", "tailrace", "get", "-j2", "--connections=1"],
+                *[server.url("/a"), server.url("/b")],
+            ],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+        )
+        reached.wait(20)
+        deadline = time.monotonic() + 20
+        while sum(path.stat().st_size == 1_500_000 for path in tmp_path.glob("*.part")) < 2:
+            assert time.monotonic() < deadline
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, b"tailrace: interrupted\n")
+    assert len(list(tmp_path.glob(".*.part"))) == 2

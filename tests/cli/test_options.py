@@ -5,6 +5,7 @@ import pytest
 from tailrace.cli.options import (
     add_service,
     add_timeout,
+    count,
     key_for,
     service_address,
     service_key,
@@ -70,3 +71,18 @@ def test_without_a_key_the_address_does_not_matter(monkeypatch):
 def test_a_timeout_that_is_none_is_refused(text):
     with pytest.raises(argparse.ArgumentError):
         parsed("--timeout", text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1001", "1.5", "٣"])
+def test_a_number_that_is_none_is_refused_in_words(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="from 1 to 1000"):
+        count(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "inf", "nan"])
+def test_seconds_that_are_none_are_refused_in_words(capsys, text):
+    parser = argparse.ArgumentParser()
+    add_timeout(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--timeout={text}"])
+    assert "is not a number of seconds above 0" in capsys.readouterr().err

@@ -162,3 +162,7 @@ def test_a_service_that_is_not_there_is_told(run, file):
     assert status == 1
     assert "no connection to 127.0.0.1" in err
     assert "is the service at" in err
+
+
+def test_a_file_that_is_not_there_is_named_once_and_in_words(run, in_directory):
+    assert run("put", "nowhere") == (1, "", "tailrace: nowhere: No such file or directory\n")

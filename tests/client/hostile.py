@@ -34,7 +34,13 @@ class Request:
     def first(self) -> int:
         """The first position that Range asks for; 0 without Range."""
         asked = self.fields.get("range", "bytes=0-")
-        return int(asked.removeprefix("bytes=").rstrip("-"))
+        return int(asked.removeprefix("bytes=").partition("-")[0])
+
+    @property
+    def last(self) -> int | None:
+        """The last position that Range asks for; None where it is the end."""
+        last = self.fields.get("range", "").partition("-")[2]
+        return int(last) if last else None
 
 
 Reply = Callable[[socket.socket, Request], None]
@@ -176,14 +182,15 @@ def honest(content: bytes, *fields: tuple[str, str]) -> Reply:
     def reply(connection: socket.socket, request: Request) -> None:
         first = request.first
         if_range = request.fields.get("if-range")
-        if not first or (if_range is not None and if_range != tag):
+        if "range" not in request.fields or (if_range is not None and if_range != tag):
             whole(content, *fields)(connection, request)
         elif first >= len(content):
             unsatisfied = ("Content-Range", f"bytes */{len(content)}")
             answer("416 Range Not Satisfiable", (unsatisfied,))(connection, request)
         else:
-            span = ("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
-            partial = answer("206 Partial Content", (*fields, span), content[first:])
+            last = len(content) - 1 if request.last is None else request.last
+            span = ("Content-Range", f"bytes {first}-{last}/{len(content)}")
+            partial = answer("206 Partial Content", (*fields, span), content[first : last + 1])
             partial(connection, request)
 
     return reply

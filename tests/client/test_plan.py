@@ -129,7 +129,7 @@ def test_what_an_earlier_run_left_is_resumed_with_if_range():
 
 def test_a_gap_is_where_a_resumed_download_goes_on():
     spans = Held(Representation(TAG, 10, {}), (Span(0, 3), Span(5, 8)))
-    assert walk(plan_of(spans), Started()) == (Ask(3, TAG),)
+    assert walk(plan_of(spans), Started()) == (Ask(3, TAG, 5),)
 
 
 def test_without_a_strong_tag_or_a_digest_nothing_is_resumed():

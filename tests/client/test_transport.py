@@ -3,10 +3,11 @@
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hostile import Hostile, answer, honest, raw, read_request, response, whole
+from hostile import Hostile, answer, chunked, honest, raw, read_request, response, whole
 
 from tailrace.client.cancellation import Cancellation
 from tailrace.client.connections import Timeouts
@@ -279,3 +280,85 @@ def test_the_test_server_reads_what_a_request_says():
         ours.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\nRange: bytes=5-\r\n\r\n")
         request = read_request(theirs)
     assert (request.method, request.target, request.first) == ("GET", "/x", 5)
+
+
+# --- kept connections ---------------------------------------------------------------------
+
+
+def serve_each(*replies):
+    """Answer one request after the other on one connection, each by the next reply."""
+
+    def reply(connection, request):
+        for turn, octets in enumerate(replies):
+            if turn:
+                asked.append(read_request(connection))
+            connection.sendall(octets)
+        with suppress(OSError):
+            while connection.recv(65536):
+                pass
+
+    asked = []
+    reply.asked = asked
+    return reply
+
+
+HELLO = response("200 OK", [("Content-Length", "5")], b"hello")
+
+
+def fetch_twice(server):
+    transport = Transport(Timeouts(stall_seconds=5), Cancellation())
+    contents = []
+    for name in ("/one", "/two"):
+        answer = transport.fetch(Url.parse(server.url(name)), (), None)
+        contents.append(answer.read(100))
+        answer.content.readinto(memoryview(bytearray(1)))
+        transport.release(answer)
+    transport.close()
+    return contents
+
+
+def test_a_connection_is_kept_for_the_next_request():
+    reply = serve_each(HELLO, HELLO.replace(b"hello", b"world"))
+    with Hostile(reply) as server:
+        assert fetch_twice(server) == [b"hello", b"world"]
+    assert [request.target for request in reply.asked] == ["/two"]
+
+
+def test_a_kept_connection_that_was_closed_is_replaced():
+    with Hostile(raw(HELLO), whole(b"again")) as server:
+        assert fetch_twice(server) == [b"hello", b"again"]
+
+
+def test_a_kept_connection_that_ends_when_it_is_used_is_replaced():
+    def reply(connection, request):
+        connection.sendall(HELLO)
+        read_request(connection)
+
+    with Hostile(reply, whole(b"again")) as server:
+        assert fetch_twice(server) == [b"hello", b"again"]
+
+
+UNFIT = {
+    "more than was promised": HELLO + HELLO.replace(b"hello", b"evil!"),
+    "a wish to close": HELLO.replace(b"OK\r\n", b"OK\r\nConnection: x, Close\r\n"),
+    "HTTP/1.0": HELLO.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "no length": response("200 OK", [("Transfer-Encoding", "chunked")], chunked(b"hello")),
+}
+
+
+@pytest.mark.parametrize("octets", UNFIT.values(), ids=UNFIT)
+def test_a_connection_of_which_nobody_knows_where_it_stands_is_not_kept(octets):
+    with Hostile(raw(octets, then="stall"), whole(b"again")) as server:
+        assert fetch_twice(server) == [b"hello", b"again"]
+
+
+def test_a_connection_is_kept_for_its_own_origin_only():
+    with Hostile(serve_each(HELLO)) as one, Hostile(whole(b"other")) as other:
+        transport = Transport(Timeouts(stall_seconds=5), Cancellation())
+        first = transport.fetch(Url.parse(one.url()), (), None)
+        first.read(5)
+        transport.release(first)
+        second = transport.fetch(Url.parse(other.url()), (), None)
+        assert second.read(5) == b"other"
+        transport.release(second)
+        transport.close()

@@ -473,6 +473,32 @@ async def test_whoever_only_looks_ends_nobody(any_room):
     assert (await first).progress.offset == 3
 
 
+async def test_whoever_only_looks_leaves_the_right_to_write_to_whoever_has_it(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    elsewhere = await any_room.store.resume(upload.file.blob)
+    assert (await any_room.uploads.look(upload.key)).progress.offset == 3
+    await elsewhere.release()
+
+
+async def test_no_append_is_refused_because_somebody_looks(any_room):
+    upload = await any_room.uploads.create(beginning(), content())
+    for offset in range(20):
+        *looked, appended = await asyncio.gather(
+            *(any_room.uploads.look(upload.key) for _ in range(4)),
+            any_room.uploads.append(upload.key, appending(offset), content(b"a")),
+        )
+        assert appended.progress.offset == offset + 1
+        assert {seen.progress.offset for seen in looked} <= {offset, offset + 1}
+    await any_room.check()
+
+
+async def test_whoever_looks_at_what_was_given_up_is_told_so(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    await any_room.uploads.cancel(upload.key)
+    with pytest.raises(UploadEnded):
+        await any_room.uploads.look(upload.key)
+
+
 async def test_a_cancelled_upload_is_read_no_further(any_room):
     upload = await any_room.uploads.create(beginning(), content(b"abc"))
     slow = Slow()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -42,8 +43,8 @@ class OneHost:
         await respond(scope, receive, send)
 
     def _error(self, scope: Scope) -> TailraceError | None:
-        hosts = _hosts(scope)
-        if not _is_for_one_host(scope):
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if not _is_for_one_host(hosts, scope["http_version"]):
             received = b", ".join(hosts).decode("latin-1")
             return MalformedField("Host", received, "one, with a host and perhaps a port")
         if self.local_names is None or not hosts or scope["path"].startswith("/l/"):
@@ -71,15 +72,11 @@ def _is_domain_name(name: str) -> bool:
     return False
 
 
-def _is_for_one_host(scope: Scope) -> bool:
-    match _hosts(scope):
+def _is_for_one_host(hosts: Sequence[bytes], http_version: str) -> bool:
+    match hosts:
         case []:
-            return bool(scope["http_version"] != "1.1")
+            return http_version != "1.1"
         case [host]:
             return _HOST.fullmatch(host) is not None
         case _:
             return False
-
-
-def _hosts(scope: Scope) -> list[bytes]:
-    return [value for name, value in scope["headers"] if name == b"host"]

@@ -139,6 +139,11 @@ async def arguments(request: Request, limit: int) -> Mapping[str, object]:
     raise UnsupportedContent(media_type, (_JSON, _FORM, forms.MEDIA_TYPE))
 
 
+def asks_for_download(request: Request) -> bool:
+    """Tell whether the query has `download`."""
+    return bool(request.scope["query_string"]) and "download" in request.query_params
+
+
 def query_arguments(request: Request) -> Mapping[str, object]:
     """Return what the query names.
 

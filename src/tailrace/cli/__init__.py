@@ -20,13 +20,14 @@ from typing import Any
 
 from tailrace import __version__
 from tailrace.cli.outcomes import FAILED, INTERRUPTED, WRONG_USE
-from tailrace.cli.terminal import complain
+from tailrace.cli.terminal import complain, reason
 from tailrace.errors import ConfigurationError, TailraceError
 
 COMMANDS = {
     "serve": "run the service",
     "put": "upload files, and print a link to each before its bytes are sent",
     "get": "download files, and print where each is when it is whole",
+    "make": "run a producer, and write what it makes while it is made",
     "ls": "list the files that the service holds",
     "key": "make and list the keys of a service",
 }
@@ -114,6 +115,6 @@ def _run(name: str, words: Sequence[str]) -> int:
         complain(str(exc))
         return WRONG_USE
     except (TailraceError, OSError) as exc:
-        complain(str(exc))
+        complain(reason(exc))
         return FAILED
     return status

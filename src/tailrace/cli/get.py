@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from functools import partial
 from pathlib import Path
 
-from tailrace.cli.options import add_timeout, key_for
+from tailrace.cli.options import add_timeout, count, key_for
 from tailrace.cli.outcomes import each
-from tailrace.cli.terminal import progress_bar, terminable
+from tailrace.cli.several import each_at_once
+from tailrace.cli.terminal import progress_bar, reason, terminable
+from tailrace.client.cancellation import Cancellation
 from tailrace.client.connections import Timeouts
-from tailrace.client.downloads import Download, download
+from tailrace.client.downloads import CONNECTIONS, Download, Session
 from tailrace.client.urls import Url
 from tailrace.errors import ConfigurationError
 
@@ -18,7 +22,13 @@ SUMMARY = "download files, and print where each is when it is whole"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("urls", metavar="URL", nargs="+", help="an http or https URL")
+    parser.add_argument("urls", metavar="URL", nargs="*", help="an http or https URL")
+    parser.add_argument(
+        "-i",
+        "--input",
+        metavar="FILE",
+        help="read more URLs from a file, one a line; - is standard input",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -37,23 +47,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="send this key to the origin of each URL; without it TAILRACE_KEY is sent to"
         " the origin of TAILRACE_URL and to no other",
     )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=count,
+        default=1,
+        help="how many files to fetch at once (default: 1, in the order they are given)",
+    )
+    parser.add_argument(
+        "--connections",
+        metavar="N",
+        type=count,
+        default=CONNECTIONS,
+        help=f"how many connections one file may have (default: {CONNECTIONS})",
+    )
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object for each file")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    urls = {text: Url.parse(text) for text in arguments.urls}
+    texts = [*arguments.urls, *_listed(arguments.input)]
+    urls = {text: Url.parse(text) for text in texts}
+    if not urls:
+        raise ConfigurationError("there is no URL to download; give one, or a list with -i")
     if len(urls) > 1 and arguments.sha256 is not None:
         raise ConfigurationError("--sha256 is of one file, but there are several URLs")
     if len(urls) > 1 and arguments.output and not Path(arguments.output).is_dir():
         raise ConfigurationError(
             f"several files cannot go to {arguments.output!r}; give a directory that exists"
         )
+    jobs = min(arguments.jobs, len(urls))
 
-    def get(text: str) -> None:
+    def get(session: Session, text: str) -> None:
         url = urls[text]
-        with progress_bar(url.last_segment or text) as progress:
-            done = download(
+        # Several bars would write over each other.
+        with progress_bar(url.last_segment or text if jobs == 1 else None) as progress:
+            done = session.download(
                 text,
                 arguments.output,
                 unique=arguments.unique,
@@ -61,12 +91,36 @@ def run(arguments: argparse.Namespace) -> int:
                 sha256=arguments.sha256,
                 key=key_for(url, arguments.key),
                 progress=progress,
-                timeouts=Timeouts(stall_seconds=arguments.timeout),
             )
         print(_json(text, done) if arguments.json else os.fspath(done.path), flush=True)
 
+    def open_session(cancellation: Cancellation) -> Session:
+        return Session(
+            timeouts=Timeouts(stall_seconds=arguments.timeout),
+            cancellation=cancellation,
+            connections=arguments.connections,
+        )
+
     with terminable():
-        return each(arguments.urls, get)
+        if jobs == 1:
+            with open_session(Cancellation()) as session:
+                return each(list(urls), partial(get, session))
+        return each_at_once(list(urls), get, open_session, jobs)
+
+
+def _listed(path: str | None) -> list[str]:
+    """Return the URLs of a list: one a line, without what begins with a number sign."""
+    if path is None:
+        return []
+    if path == "-":
+        text = sys.stdin.read()
+    else:
+        try:
+            text = Path(path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigurationError(f"the list cannot be read: {reason(exc)}") from exc
+    lines = map(str.strip, text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _json(url: str, done: Download) -> str:

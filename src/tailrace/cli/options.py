@@ -49,8 +49,18 @@ def key_for(url: Url, given: str | None) -> str | None:
     return key if Url.parse(service_address()).origin == url.origin else None
 
 
+def count(text: str) -> int:
+    """Read a number of things, of which there is at least one."""
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000")
+    return int(text)
+
+
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds

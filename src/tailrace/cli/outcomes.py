@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tailrace.cli.terminal import complain
+from tailrace.cli.terminal import complain, reason
 from tailrace.errors import ConfigurationError, TailraceError
 
 DONE = 0
@@ -24,7 +24,18 @@ def each(items: Sequence[str], act: Callable[[str], None]) -> int:
             raise
         except (TailraceError, OSError) as exc:
             failures += 1
-            complain(f"{item}: {exc}")
+            complain_of(item, exc)
+    return status_of(failures, len(items))
+
+
+def complain_of(item: str, exc: BaseException) -> None:
+    """Say what went wrong with an item, its name once."""
+    said = reason(exc)
+    complain(said if said.startswith(f"{item}: ") else f"{item}: {said}")
+
+
+def status_of(failures: int, count: int) -> int:
+    """Return the exit status of so many items, some of which failed."""
     if failures == 0:
         return DONE
-    return FAILED if failures == len(items) else SOME_FAILED
+    return FAILED if failures == count else SOME_FAILED

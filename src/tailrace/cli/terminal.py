@@ -23,6 +23,14 @@ def complain(message: str) -> None:
     print(f"tailrace: {printable(message)}", file=sys.stderr)
 
 
+def reason(exc: BaseException) -> str:
+    """Return what an error says, in words: without its number, if it has one."""
+    if isinstance(exc, OSError) and exc.strerror:
+        name = "" if exc.filename is None else f"{exc.filename}: "
+        return f"{name}{exc.strerror}"
+    return str(exc)
+
+
 def printable(text: str) -> str:
     """Return text without what would move the cursor or colour the terminal.
 
@@ -44,9 +52,12 @@ def human_length(length: int) -> str:
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Give what shows the progress of one transfer; None where nobody would see it."""
-    if not sys.stderr.isatty():
+def progress_bar(label: str | None) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Give what shows the progress of one transfer; None where nobody would see it.
+
+    Without a label there is none.
+    """
+    if label is None or not sys.stderr.isatty():
         yield None
         return
     bar = _Bar(printable(label))

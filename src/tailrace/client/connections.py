@@ -5,7 +5,6 @@ Every way in which the other side can go away ends in ConnectionLost.
 
 from __future__ import annotations
 
-import io
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +20,11 @@ from tailrace.client.messages import (
     write_request,
 )
 from tailrace.client.moves import Framing
+from tailrace.client.streams import SocketStream, lost
 from tailrace.client.urls import Url
-from tailrace.errors import ConnectionLost, MalformedContent
+from tailrace.errors import MalformedContent
 
 FieldLines = Sequence[tuple[str, str]]
-
-# Python runs signal handlers between its instructions, so a signal that comes just before a
-# system call does not end it. Therefore none may take longer than this.
-WAKE_SECONDS = 1.0
 
 # An upload is told of its progress in interim responses; nobody needs as many as this.
 _MAX_INTERIM = 1000
@@ -69,8 +65,33 @@ class Response:
                 break
         return bytes(content)
 
+    @property
+    def url(self) -> Url:
+        """What was asked for: after redirects, another one than at first."""
+        url = self._connection.url
+        assert url is not None, "a response follows a request"
+        return url
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether its connection may carry another exchange (RFC 9112 §9.3).
+
+        Not where more has come than was promised: whose that is, nobody knows.
+        """
+        options = (self.head.fields.get("Connection") or "").lower()
+        return (
+            self.content.is_ended
+            and self.head.version == 1
+            and "close" not in (option.strip() for option in options.split(","))
+            and self._connection.is_quiet
+        )
+
     def close(self) -> None:
         self._connection.close()
+
+    def detach(self) -> Connection:
+        """Return its connection, for another exchange."""
+        return self._connection
 
 
 class Connection:
@@ -85,11 +106,14 @@ class Connection:
         self.socket = sock
         self.is_secure = is_secure
         self.timeouts = timeouts
+        self.url: Url | None = None
+        """Of the newest request."""
         self._proxy = proxy
-        self._stream = io.BufferedReader(_SocketStream(sock, timeouts), 64 * 1024)
+        self._stream = SocketStream(sock, timeouts.stall_seconds, is_secure=is_secure)
 
     def send_head(self, method: str, url: Url, fields: FieldLines) -> None:
         """Send the head of a request; its content, if any, is the caller's to send."""
+        self.url = url
         target, more = url.target, list[tuple[str, str]]()
         if self._proxy is not None:  # absolute-form (RFC 9112 §3.2.2)
             target = str(url)
@@ -101,7 +125,7 @@ class Connection:
             self.socket.settimeout(self.timeouts.stall_seconds)
             self.socket.sendall(head)
         except OSError as exc:
-            raise lost(exc, self.timeouts) from exc
+            raise lost(exc, self.timeouts.stall_seconds) from exc
 
     def read_response(self, method: str) -> Response:
         """Read the head of the final response."""
@@ -119,9 +143,13 @@ class Connection:
         kind, length = framing(method, head)
         return Response(self, head, kind, length, open_content(self._stream, kind, length))
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that was not read, not even an end."""
+        return self._stream.is_quiet
+
     def close(self) -> None:
         self._stream.close()
-        self.socket.close()
 
     def __enter__(self) -> Self:
         return self
@@ -133,40 +161,3 @@ class Connection:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _SocketStream(io.RawIOBase):
-    """What comes from a socket; whatever goes wrong is ConnectionLost."""
-
-    def __init__(self, sock: socket.socket, timeouts: Timeouts) -> None:
-        self._socket = sock
-        self._timeouts = timeouts
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # narrower on purpose
-        waited = 0.0
-        while True:
-            seconds = min(WAKE_SECONDS, self._timeouts.stall_seconds - waited)
-            try:
-                self._socket.settimeout(seconds)
-                return self._socket.recv_into(buffer)
-            except TimeoutError as exc:
-                waited += seconds
-                if waited >= self._timeouts.stall_seconds:
-                    raise lost(exc, self._timeouts) from exc
-            except OSError as exc:
-                raise lost(exc, self._timeouts) from exc
-
-
-def lost(exc: OSError, timeouts: Timeouts) -> ConnectionLost:
-    if isinstance(exc, TimeoutError):
-        return ConnectionLost(f"the server was silent for {timeouts.stall_seconds:g} s")
-    return ConnectionLost(f"the connection was cut: {words(exc)}")
-
-
-def words(exc: OSError | ValueError) -> str:
-    if isinstance(exc, TimeoutError):
-        return "it takes too long"
-    return getattr(exc, "strerror", None) or str(exc)

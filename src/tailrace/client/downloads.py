@@ -1,73 +1,92 @@
-"""Downloads: one loop that does what the plan says and tells it what happened."""
+"""Downloads: of one file, or of many over connections that are kept."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import assert_never
+from types import TracebackType
+from typing import Self
 
 from tailrace.client.cancellation import Cancellation
-from tailrace.client.connections import Response, Timeouts
+from tailrace.client.connections import Timeouts
 from tailrace.client.destinations import Destination
-from tailrace.client.following import FollowingDigest
-from tailrace.client.heads import describe
-from tailrace.client.moves import (
-    Action,
-    Ask,
-    ContentEnded,
-    ContentMalformed,
-    Discard,
-    Disconnected,
-    Event,
-    Fail,
-    Finish,
-    HeadReceived,
-    Land,
-    Landed,
-    Measured,
-    Patience,
-    Pause,
-    PauseEnded,
-    Record,
-    Started,
-    Verify,
-)
-from tailrace.client.partial import Busy, Partial, refuse_taken
-from tailrace.client.plan import Plan
-from tailrace.client.transport import Authorization, Transport, Unreachable
+from tailrace.client.moves import Patience
+from tailrace.client.runs import Download, Progress, Run
+from tailrace.client.transport import Authorization, Transport
 from tailrace.client.urls import Url
-from tailrace.errors import ConfigurationError, ConnectionLost, MalformedContent, StorageError
-from tailrace.spans import Span
+from tailrace.errors import ConfigurationError
 
-Progress = Callable[[int, int | None], None]
-"""Told how many bytes are here, and of how many, None where nobody knows yet."""
+__all__ = ["CONNECTIONS", "PATIENCE", "TIMEOUTS", "Download", "Progress", "Session", "download"]
 
 PATIENCE = Patience()
 TIMEOUTS = Timeouts()
 
-# Large enough that the calls do not count, small enough to stay in the cache.
-_BUFFER = 1024 * 1024
-
-# A record costs a sync. So the first comes early and the next ones after each quarter more:
-# whenever this process is killed, four fifths of what had landed are trusted.
-_FIRST_RECORD = 1024 * 1024
-_LONGEST_UNRECORDED = 64 * 1024 * 1024
+CONNECTIONS = 8
+"""At most, to one server. Browsers open six of HTTP/1.1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file that is here, whole."""
+class Session:
+    """Downloads one after the other, by one thread, over connections that are kept.
 
-    path: Path
-    length: int
-    sha256: str | None
-    """In hexadecimal, where it was verified: offered by the server, or given."""
-    resumed_from: int
-    """How many bytes an earlier run had left; 0 where all came in this one."""
+    `cancellation` lets another thread stop it. Where a server gives a strong entity tag and
+    ranges, up to `connections` are opened for a file, as long as more of them gain; 1 keeps
+    to one.
+    """
+
+    def __init__(
+        self,
+        *,
+        patience: Patience = PATIENCE,
+        timeouts: Timeouts = TIMEOUTS,
+        cancellation: Cancellation | None = None,
+        connections: int = CONNECTIONS,
+    ) -> None:
+        self._patience = patience
+        self._cancellation = cancellation or Cancellation()
+        self._connections = connections
+        self._transport = Transport(timeouts, self._cancellation)
+
+    def download(
+        self,
+        url: str,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        unique: bool = False,
+        force: bool = False,
+        sha256: str | None = None,
+        key: str | None = None,
+        progress: Progress | None = None,
+    ) -> Download:
+        """Do as `tailrace.download` does."""
+        parsed = Url.parse(url)
+        run = Run(
+            url=parsed,
+            transport=self._transport,
+            authorization=Authorization.of(parsed, key),
+            destination=Destination.of(path, unique=unique),
+            force=force,
+            wanted={} if sha256 is None else {"sha-256": _digest(sha256)},
+            progress=progress,
+            patience=self._patience,
+            cancellation=self._cancellation,
+            connections=self._connections,
+        )
+        return run.execute()
+
+    def close(self) -> None:
+        """Close the connections that were kept; may be called twice."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 def download(
@@ -82,6 +101,7 @@ def download(
     patience: Patience = PATIENCE,
     timeouts: Timeouts = TIMEOUTS,
     cancellation: Cancellation | None = None,
+    connections: int = CONNECTIONS,
 ) -> Download:
     """Download a file; return when it is whole, verified and has its final name.
 
@@ -93,7 +113,7 @@ def download(
     the next call with the same URL builds upon. `sha256` (hexadecimal) proves the whole, as
     does a Repr-Digest of the server. `key` is sent as a bearer token to the origin of the
     URL and to no other. `progress` must be quick, for it is called for each piece.
-    `cancellation` lets another thread stop it.
+    `cancellation` and `connections` are those of `Session`.
 
     Raises:
         Cancelled: another thread has stopped it.
@@ -103,230 +123,15 @@ def download(
         ProtocolError: it came wrong: broken HTTP, or another digest or length.
         StorageError: it could not be written.
     """
-    parsed = Url.parse(url)
-    run = _Run(
-        url=parsed,
-        authorization=Authorization.of(parsed, key),
-        destination=Destination.of(path, unique=unique),
-        force=force,
-        wanted={} if sha256 is None else {"sha-256": _digest(sha256)},
-        progress=progress,
+    with Session(
         patience=patience,
         timeouts=timeouts,
-        cancellation=cancellation or Cancellation(),
-    )
-    return run.execute()
-
-
-class _Run:
-    def __init__(
-        self,
-        *,
-        url: Url,
-        authorization: Authorization | None,
-        destination: Destination,
-        force: bool,
-        wanted: dict[str, bytes],
-        progress: Progress | None,
-        patience: Patience,
-        timeouts: Timeouts,
-        cancellation: Cancellation,
-    ) -> None:
-        self._url = url
-        self._authorization = authorization
-        self._destination = destination
-        self._force = force
-        self._wanted = wanted
-        self._progress = progress
-        self._cancellation = cancellation
-        self._transport = Transport(timeouts, cancellation)
-        if destination.name is not None:
-            refuse_taken(destination.directory / destination.name, force=force)
-        self._keep = True
-        self._partial = self._open_partial()
-        self._suggested_name = self._partial.name
-        self._plan = Plan(wanted=wanted, held=self._partial.held, patience=patience)
-        self._resumed_from = self._plan.front
-        self._response: Response | None = None
-        self._digest: FollowingDigest | None = None
-        self._next_record = _FIRST_RECORD
-        self._download: Download | None = None
-
-    def execute(self) -> Download:
-        try:
-            events: Iterator[Event] = iter((Started(),))
-            while self._download is None:
-                for action in self._decide(events):
-                    events = self._perform(action)
-            return self._download
-        finally:
-            self._leave()
-            self._stop_digest()
-            if self._download is None:
-                self._put_by()
-            self._partial.close()
-
-    def _decide(self, events: Iterator[Event]) -> tuple[Action, ...]:
-        for event in events:
-            self._cancellation.check()  # what a shut socket told is no news
-            actions = self._plan.receive(event)
-            if actions:
-                return actions
-        raise AssertionError("the last event of each action has consequences")
-
-    def _perform(self, action: Action) -> Iterator[Event]:
-        """Do it, and give what happens then; the last action of each batch gives events."""
-        match action:
-            case Ask():
-                return self._ask(action)
-            case Discard():
-                self._stop_digest()
-                self._partial.discard()
-                self._resumed_from = 0
-                self._next_record = _FIRST_RECORD
-            case Record():
-                self._begin()
-            case Land(start):
-                return self._land(start)
-            case Pause(seconds):
-                self._leave()
-                self._cancellation.sleep(seconds)
-                return iter((PauseEnded(),))
-            case Verify():
-                return iter((self._measure(),))
-            case Finish():
-                self._publish(action)
-            case Fail(error, keep):
-                self._keep = self._keep and keep
-                raise error
-            case _:
-                assert_never(action)
-        return iter(())
-
-    def _open_partial(self) -> Partial:
-        label, url = self._destination.label(self._url), str(self._url)
-        directory = self._destination.directory
-        for attempt in range(1, 1000):
-            try:
-                return Partial(directory, label if attempt == 1 else f"{label}.{attempt}", url)
-            except Busy:
-                # Runs with unique names never meet at the end, so they may go side by side.
-                # No later run would look for what this one leaves.
-                if not self._destination.is_unique:
-                    raise
-                self._keep = False
-        raise Busy(f"a thousand runs are downloading this URL to {directory}")
-
-    def _ask(self, ask: Ask) -> Iterator[Event]:
-        self._leave()
-        fields = []
-        if ask.start > 0:
-            fields.append(("Range", f"bytes={ask.start}-"))
-        if ask.entity_tag is not None:
-            fields.append(("If-Range", ask.entity_tag.to_field()))
-        try:
-            response = self._transport.fetch(self._url, fields, self._authorization)
-        except ConnectionLost as exc:
-            yield Disconnected(str(exc), was_connected=not isinstance(exc, Unreachable))
-            return
-        self._response = response
-        yield HeadReceived(describe(response))
-
-    def _begin(self) -> None:
-        """Settle the name and the digests, now that it is known whose bytes will land."""
-        if self._response is not None and self._response.head.status == 200:
-            fields = self._response.head.fields
-            self._suggested_name = self._destination.suggested_name(self._url, fields)
-        if not self._destination.is_unique:
-            refuse_taken(self._destination.target(self._name), force=self._force)
-        self._follow()
-        self._report()
-
-    def _land(self, start: int) -> Iterator[Event]:
-        assert self._response is not None, "content comes after a head"
-        content = self._response.content
-        buffer = memoryview(bytearray(_BUFFER))
-        offset = start
-        while True:
-            try:
-                count = content.readinto(buffer)
-            except ConnectionLost as exc:
-                yield Disconnected(str(exc), was_connected=True)
-                return
-            except MalformedContent as exc:
-                yield ContentMalformed(str(exc))
-                return
-            if count == 0:
-                yield ContentEnded()
-                return
-            self._partial.land(offset, buffer[:count])
-            yield Landed(Span(offset, offset + count))
-            offset += count
-            self._note_landed()
-
-    def _note_landed(self) -> None:
-        front = self._plan.front
-        self._follow().advance(front)
-        if front >= self._next_record:
-            self._record()
-            self._next_record = front + min(front // 4, _LONGEST_UNRECORDED)
-        self._report()
-
-    def _measure(self) -> Measured:
-        self._leave()
-        length = os.fstat(self._partial.fd).st_size
-        return Measured(length, self._follow().finish(length))
-
-    def _publish(self, finish: Finish) -> None:
-        target = self._destination.target(self._name)
-        self._partial.publish(target, force=self._force)
-        sha256 = finish.digests.get("sha-256")
-        self._download = Download(
-            target, finish.length, sha256.hex() if sha256 else None, self._resumed_from
+        cancellation=cancellation,
+        connections=connections,
+    ) as session:
+        return session.download(
+            url, path, unique=unique, force=force, sha256=sha256, key=key, progress=progress
         )
-        self._report()
-
-    @property
-    def _name(self) -> str:
-        if self._suggested_name is None:
-            return self._destination.label(self._url)
-        return self._suggested_name
-
-    def _follow(self) -> FollowingDigest:
-        """Return the digest that follows by all algorithms there is something to compare to."""
-        algorithms = self._wanted.keys() | self._plan.representation.digests.keys()
-        if self._digest is None or self._digest.algorithms != algorithms:
-            self._stop_digest()
-            self._digest = FollowingDigest(self._partial.fd, algorithms)
-            self._digest.advance(self._plan.front)
-        return self._digest
-
-    def _stop_digest(self) -> None:
-        if self._digest is not None:
-            self._digest.stop()
-            self._digest = None
-
-    def _leave(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response = None
-
-    def _report(self) -> None:
-        if self._progress is not None:
-            self._progress(self._plan.front, self._plan.representation.complete_length)
-
-    def _record(self) -> None:
-        self._partial.record(self._name, self._plan.representation, self._plan.landed)
-
-    def _put_by(self) -> None:
-        """Leave what has landed to the next run, if there is anything worth it."""
-        # The record before this one still holds if this fails, and what went wrong first
-        # is what is to be told.
-        with suppress(StorageError):
-            if self._keep and self._plan.landed:
-                self._record()
-            else:
-                self._partial.remove()
 
 
 def _digest(sha256: str) -> bytes:

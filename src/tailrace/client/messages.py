@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tailrace.client.moves import Framing
 from tailrace.errors import ConnectionLost, MalformedContent
 from tailrace.protocol.fields import Fields
+
+if TYPE_CHECKING:
+    from tailrace.client.pipes import Pipe
 
 # A head of a megabyte is an attack; http.client and nginx stop at 64 KiB a line.
 _MAX_HEAD = 64 * 1024
@@ -42,11 +45,14 @@ class ResponseHead(NamedTuple):
 
 
 class ByteStream(Protocol):
-    """What a connection brings, as io.BufferedReader gives it."""
+    """What a connection brings, as SocketStream gives it."""
 
+    @property
+    def is_drawable(self) -> bool: ...
     def read(self, size: int, /) -> bytes: ...
     def readline(self, size: int, /) -> bytes: ...
     def readinto1(self, buffer: memoryview, /) -> int: ...
+    def draw(self, pipe: Pipe, limit: int, /) -> int: ...
 
 
 class Content(Protocol):
@@ -59,6 +65,10 @@ class Content(Protocol):
             ConnectionLost: the content was cut.
             MalformedContent: its framing is broken.
         """
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether all of it has been read, so that what follows is the next response."""
 
 
 def write_request(method: str, target: str, fields: Sequence[tuple[str, str]]) -> bytes:
@@ -131,10 +141,10 @@ def open_content(stream: ByteStream, framing: Framing, length: int | None) -> Co
         case Framing.CHUNKED:
             return _ChunkedContent(stream)
         case Framing.LENGTH | Framing.CLOSE:
-            return _PlainContent(stream, length)
+            return PlainContent(stream, length)
 
 
-class _PlainContent:
+class PlainContent:
     """Content up to its length, or to the close of the connection."""
 
     def __init__(self, stream: ByteStream, length: int | None) -> None:
@@ -142,14 +152,31 @@ class _PlainContent:
         self._left = length
 
     def readinto(self, buffer: memoryview) -> int:
-        if self._left is None:
-            return self._stream.readinto1(buffer)
         if self._left == 0:
             return 0
-        count = self._stream.readinto1(buffer[: self._left])
-        if count == 0:
-            raise ConnectionLost("the connection was cut")
-        self._left -= count
+        return self._count(self._stream.readinto1(buffer[: self._left]))
+
+    @property
+    def is_drawable(self) -> bool:
+        """Whether `draw` may be used now."""
+        return self._stream.is_drawable
+
+    @property
+    def is_ended(self) -> bool:
+        return self._left == 0
+
+    def draw(self, pipe: Pipe, limit: int) -> int:
+        """Do as `readinto`, but move the bytes into an empty pipe."""
+        if self._left == 0:
+            return 0
+        limit = limit if self._left is None else min(limit, self._left)
+        return self._count(self._stream.draw(pipe, limit))
+
+    def _count(self, count: int) -> int:
+        if self._left is not None:
+            if count == 0:
+                raise ConnectionLost("the connection was cut")
+            self._left -= count
         return count
 
 
@@ -158,18 +185,23 @@ class _ChunkedContent:
         self._stream = stream
         self._left = 0  # of this chunk
         self._is_begun = False
-        self._is_ended = False
+        self._is_last = False
 
     def readinto(self, buffer: memoryview) -> int:
-        if self._left == 0 and not self._is_ended:
+        if self._left == 0 and not self._is_last:
             self._begin_chunk()
-        if self._is_ended:
+        if self._is_last:
             return 0
         count = self._stream.readinto1(buffer[: self._left])
         if count == 0:
             raise ConnectionLost("the connection was cut in a chunk")
         self._left -= count
         return count
+
+    @property
+    def is_ended(self) -> bool:
+        """Not even at its end: nobody knows how long its trailer is."""
+        return False
 
     def _begin_chunk(self) -> None:
         if self._is_begun and (end := self._stream.read(2)) != b"\r\n":
@@ -183,7 +215,7 @@ class _ChunkedContent:
         self._left = int(match[1], 16)
         # The content is complete with the last chunk (§8). The trailer is left unread: a
         # cut or a stall in it takes nothing away.
-        self._is_ended = self._left == 0
+        self._is_last = self._left == 0
 
 
 def _cut_or_malformed(found: bytes, *, is_cut: bool) -> ConnectionLost | MalformedContent:

@@ -127,6 +127,14 @@ class Disconnected(NamedTuple):
     was_connected: bool
 
 
+class Relieved:
+    """What would come next is here already, or on its way to a helper."""
+
+
+class HelpEnded:
+    """No helper fetches anything any more."""
+
+
 class PauseEnded:
     """It is time to ask again."""
 
@@ -145,6 +153,8 @@ Event = (
     | ContentEnded
     | ContentMalformed
     | Disconnected
+    | Relieved
+    | HelpEnded
     | PauseEnded
     | Measured
 )
@@ -154,13 +164,25 @@ Event = (
 
 
 class Ask(NamedTuple):
-    """Leave any open response and request the bytes from `start` on.
+    """Leave any open response and request the bytes from `start` on, or up to `stop`.
 
-    From 0 this is a request without Range. With `entity_tag` it has an If-Range.
+    From 0 to the end this is a request without Range. With `entity_tag` it has an If-Range.
     """
 
     start: int
     entity_tag: EntityTag | None
+    stop: int | None = None
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The fields of such a request."""
+        fields = []
+        if self.start > 0 or self.stop is not None:
+            last = "" if self.stop is None else self.stop - 1
+            fields.append(("Range", f"bytes={self.start}-{last}"))
+        if self.entity_tag is not None:
+            fields.append(("If-Range", self.entity_tag.to_field()))
+        return tuple(fields)
 
 
 class Discard:
@@ -183,6 +205,10 @@ class Pause(NamedTuple):
     seconds: float
 
 
+class Wait:
+    """Wait for the helpers."""
+
+
 class Verify(NamedTuple):
     """Measure what has landed: its length, and its digests by these algorithms."""
 
@@ -203,4 +229,4 @@ class Fail(NamedTuple):
     keep: bool
 
 
-Action = Ask | Discard | Record | Land | Pause | Verify | Finish | Fail
+Action = Ask | Discard | Record | Land | Pause | Wait | Verify | Finish | Fail

@@ -19,11 +19,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tailrace.client.moves import Held, Representation
 from tailrace.errors import StorageFull, StorageUnavailable, UnsafeTarget
 from tailrace.protocol.validators import EntityTag
 from tailrace.spans import Span
+
+if TYPE_CHECKING:
+    from tailrace.client.pipes import Pipe
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -84,6 +88,11 @@ class Partial:
                 written = os.pwrite(self.fd, content, offset)
                 offset += written
                 content = content[written:]
+
+    def pour(self, pipe: Pipe, offset: int, length: int) -> None:
+        """Do as `land` with the bytes that are in a pipe."""
+        with _storage():
+            pipe.pour(self.fd, offset, length)
 
     def record(
         self, name: str, representation: Representation, landed: tuple[Span, ...]

@@ -7,7 +7,13 @@
                        │                     ▼    │                           ▼
                        └──────────────────PAUSED◄─┘ Disconnected          FINISHED
 
-    every state but READY, PAUSED and FINISHED may also end in FAILED
+    LANDING ──Relieved──► WAITING ──HelpEnded──► ASKING, VERIFYING
+    every state but READY, PAUSED, WAITING and FINISHED may also end in FAILED
+
+These are the states of the lead, the connection that a download begins with and that all
+decisions are made on. Where the representation is pinned by a strong entity tag and its
+length, helpers may fetch pieces of it at the same time: each is handed out by `hand_out`,
+its answer judged by `continues`, and its bytes are counted by `coverage`.
 
 The plan does nothing itself: it is told what happened (events) and answers what to do
 (actions), without clock, disk or socket. So this one file answers for the rule that a
@@ -23,6 +29,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tailrace.client.coverage import Coverage, Piece
 from tailrace.client.moves import (
     Action,
     Ask,
@@ -38,6 +45,7 @@ from tailrace.client.moves import (
     Head,
     HeadReceived,
     Held,
+    HelpEnded,
     Land,
     Landed,
     Measured,
@@ -45,21 +53,22 @@ from tailrace.client.moves import (
     Pause,
     PauseEnded,
     Record,
+    Relieved,
     Representation,
     Started,
     Verify,
+    Wait,
 )
+from tailrace.client.trust import agrees, is_asked_for, is_piece, strong, too_many_restarts
 from tailrace.errors import (
     ConnectionLost,
     DigestMismatch,
     LengthMismatch,
     MalformedContent,
-    RepresentationChanged,
     TailraceError,
     TransferError,
 )
-from tailrace.protocol.ranges import coalesce
-from tailrace.protocol.validators import EntityTag
+from tailrace.spans import Span
 
 # Who answers with a last position like this means "to the end, wherever that will be": the
 # smallest that RFC 8673 §2.2 shows. The orderly end of such content is the end of the file.
@@ -68,6 +77,8 @@ _VERY_LARGE_STOP = 10**12
 # How often what has landed may be thrown away in one run. A file that changes more often
 # than it can be fetched cannot be had; one stale partial and one change are ordinary.
 _MAX_RESTARTS = 3
+
+_BEYOND_ANY_FILE = 2**63 - 1
 
 # Statuses that may pass by themselves; as curl --retry has them.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
@@ -82,6 +93,8 @@ class State(enum.Enum):
     """Content is written as it comes."""
     PAUSED = "paused"
     """Waits before it asks again."""
+    WAITING = "waiting"
+    """What is missing is on its way to helpers."""
     VERIFYING = "verifying"
     """All is there; it is being measured."""
     FINISHED = "finished"
@@ -89,7 +102,7 @@ class State(enum.Enum):
 
 
 class Plan:
-    """One download over one connection at a time.
+    """One download.
 
     `wanted` are digests the caller knows from elsewhere. Each batch of actions is to be
     performed in its order, and answered by events.
@@ -98,13 +111,14 @@ class Plan:
     def __init__(self, *, wanted: Digests, held: Held | None, patience: Patience) -> None:
         self.state = State.READY
         self.representation = held.representation if held else Representation(None, None, {})
-        self.landed = held.landed if held else ()
-        """What the partial file has of the representation: sorted, disjoint spans."""
+        self.coverage = Coverage(held.landed if held else ())
+        """What the partial file has of the representation, and what is to come."""
         self._wanted = wanted
         self._patience = patience
         self._asked = Ask(0, None)
         self._head: Head | None = None  # of the newest response
         self._stop: int | None = None  # where its content has to end
+        self._offset = 0  # where the next byte of it lands
         self._landed_before = self.landed  # it came
         self._ranges_work = True
         self._restarts = 0
@@ -125,27 +139,81 @@ class Plan:
         assert self.state in successors, (event, self.state)
         return actions
 
+    @property
+    def landed(self) -> tuple[Span, ...]:
+        return self.coverage.landed
+
+    @property
+    def room(self) -> Span:
+        """Where the content of the lead may land next; empty where it is relieved."""
+        return self.coverage.room(self._offset, _BEYOND_ANY_FILE)
+
+    # --- helpers --------------------------------------------------------------------------
+
+    def hand_out(self, connections: int, now: float) -> tuple[Piece, Ask] | None:
+        """Return what one more helper is to fetch and how, if there is anything.
+
+        `connections` are those that share the work; `now` is of a monotonic clock.
+        """
+        known = self.representation
+        if (
+            known.entity_tag is None
+            or known.complete_length is None
+            or not self._ranges_work
+            or self.state not in _HELPED
+        ):
+            return None
+        piece = self.coverage.hand_out(known.complete_length, connections, now)
+        if piece is None:
+            return None
+        return piece, Ask(piece.start, known.entity_tag, piece.stop)
+
+    def continues(self, ask: Ask, head: Head) -> bool:
+        """Tell whether a helper's answer is to be landed."""
+        return is_piece(self.representation, ask, head)
+
     # --- asking ---------------------------------------------------------------------------
 
     def _ask(self, event: Started | PauseEnded | None = None) -> tuple[Action, ...]:
         """Ask for what is missing; for all of it, if what is held cannot be built upon."""
-        start, entity_tag = self.front, self.representation.entity_tag
-        if not start or not self._is_resumable:
+        if not self.coverage.front or not self._is_resumable:
             return self._ask_for_the_whole()
-        self.state = State.ASKING
-        self._asked = Ask(start, entity_tag)
-        return (self._asked,)
+        length = self.representation.complete_length
+        if length is None:
+            start, stop = self.coverage.landed[-1].stop, None
+        else:
+            gap = next(self.coverage.gaps(length), Span(length, length))
+            start, stop = gap.start, gap.stop if gap.stop < length else None
+        return self._ask_for(Ask(start, self.representation.entity_tag, stop))
 
     def _ask_for_the_whole(self) -> tuple[Action, ...]:
         # What has landed stays until the whole really comes.
+        return self._ask_for(Ask(0, None))
+
+    def _ask_for(self, ask: Ask) -> tuple[Action, ...]:
         self.state = State.ASKING
-        self._asked = Ask(0, None)
-        return (self._asked,)
+        self._asked = ask
+        self.coverage.lead = ask.start
+        return (ask,)
+
+    def _go_on(
+        self, event: Relieved | HelpEnded | PauseEnded | None = None
+    ) -> tuple[Action, ...]:
+        """Fetch what nobody does; else wait for the helpers, or verify what is whole."""
+        length = self.representation.complete_length
+        if length is None or not self._is_resumable:
+            return self._ask()
+        if self._is_whole:
+            return self._verify(length)
+        if self.coverage.has_pieces and not any(self.coverage.gaps(length)):
+            self.state = State.WAITING
+            self.coverage.lead = None
+            return (Wait(),)
+        return self._ask()
 
     @property
-    def front(self) -> int:
-        """The offset of the first byte that is missing."""
-        return self.landed[0].stop if self.landed and self.landed[0].start == 0 else 0
+    def _is_whole(self) -> bool:
+        return self.landed == (Span(0, self.representation.complete_length or 0),)
 
     @property
     def _is_resumable(self) -> bool:
@@ -191,29 +259,26 @@ class Plan:
         if self.landed:
             self._restarts += 1
             if self._restarts > _MAX_RESTARTS:
-                return self._fail(self._too_many_restarts(head))
-        self.landed = self._landed_before = ()
+                return self._fail(too_many_restarts(self.representation, head, self._restarts))
+        self.coverage.reset(())
+        self._landed_before = ()
         self._stop = head.content_length
         self.representation = Representation(
-            _strong(head.entity_tag), head.content_length, head.digests
+            strong(head.entity_tag), head.content_length, head.digests
         )
         self.state = State.LANDING
+        self._offset = 0
         return Discard(), Record(self.representation), Land(0)
 
     def _take_part(self, head: Head) -> tuple[Action, ...]:
         part = head.content_range
-        if (
-            part is None
-            or part.span is None
-            or part.span.start != self._asked.start
-            or head.content_length not in (None, part.span.length)
-        ):  # not the bytes that were asked for; do not ask in this way again
-            self._ranges_work = False
+        if part is None or part.span is None or not is_asked_for(self._asked, head):
+            self._ranges_work = False  # so do not ask in this way again
             return self._ask_for_the_whole()
         # A server that did not understand If-Range goes on in another file (§13.1.5); a 206
         # has to carry the entity tag (§15.3.7), so a missing one is no better than a wrong.
         is_tagged = self._asked.entity_tag in (None, head.entity_tag)
-        if not is_tagged or not self._agrees(head, part.complete_length):
+        if not is_tagged or not agrees(self.representation, head, part.complete_length):
             return self._ask_for_the_whole()
         self._stop = part.span.stop
         self.representation = self.representation._replace(
@@ -221,66 +286,46 @@ class Plan:
             digests={**head.digests, **self.representation.digests},
         )
         self.state = State.LANDING
+        self._offset = part.span.start
         return Record(self.representation), Land(part.span.start)
 
     def _take_unsatisfied(self, head: Head) -> tuple[Action, ...]:
         """Nothing lies beyond what is held: it may be whole already."""
         part, held = head.content_range, self._asked.start
-        if part is None or part.complete_length != held or not self._agrees(head, held):
+        if (
+            part is None
+            or part.complete_length != held
+            or not agrees(self.representation, head, held)
+        ):
             return self._ask_for_the_whole()
         if self._is_provable or self.representation.complete_length == held:
             return self._verify(held)
         # A 416 need not carry the tag, and so may be that of another file, which has ended
         # where ours goes on. The last byte again, for a 206 has it.
-        self.state = State.ASKING
-        self._asked = Ask(held - 1, self.representation.entity_tag)
-        return (self._asked,)
-
-    def _agrees(self, head: Head, complete_length: int | None) -> bool:
-        """Tell whether nothing contradicts what is known of the representation."""
-        known = self.representation
-        if complete_length != known.complete_length and None not in (
-            complete_length,
-            known.complete_length,
-        ):
-            return False
-        return all(
-            known.digests[algorithm] == head.digests[algorithm]
-            for algorithm in known.digests.keys() & head.digests.keys()
-        )
-
-    def _too_many_restarts(self, head: Head) -> TransferError:
-        if head.entity_tag is not None and head.entity_tag != self.representation.entity_tag:
-            return RepresentationChanged(
-                f"the file changed at the server {self._restarts} times while it was fetched;"
-                " try again when it has come to rest"
-            )
-        return ConnectionLost(
-            f"the connection was cut {self._restarts} times, and this server offers no way to"
-            " resume (a strong ETag with ranges); give its SHA-256 to resume by proof"
-        )
+        return self._ask_for(Ask(held - 1, self.representation.entity_tag))
 
     # --- content comes --------------------------------------------------------------------
 
     def _take_landed(self, event: Landed) -> tuple[Action, ...]:
-        self.landed = tuple(sorted(coalesce((*self.landed, event.span))))
+        self.coverage.add(event.span)
+        self.coverage.lead = self._offset = event.span.stop
         self._has_progressed = True
         if self._stop is not None and event.span.stop > self._stop:
             return self._fail(LengthMismatch(self._stop, event.span.stop), keep=False)
         return ()
 
     def _take_end(self, event: ContentEnded) -> tuple[Action, ...]:
-        head, front, stop = self._head, self.front, self._stop
+        head, front, stop = self._head, self._offset, self._stop
         assert head is not None, "content comes after a head"
         complete_length = self.representation.complete_length
         if complete_length is not None:
-            if front == complete_length:
-                return self._verify(front)
+            if self._is_whole or front == complete_length == 0:
+                return self._verify(complete_length)
             if front != stop:
                 return self._take_disconnected(
                     Disconnected("the content ended early", was_connected=True)
                 )
-            return self._ask()  # 206 may be less than what was asked for (§15.3.7)
+            return self._go_on()  # 206 may be less than what was asked for (§15.3.7)
         if head.framing is Framing.CHUNKED and (stop is None or stop >= _VERY_LARGE_STOP):
             return self._verify(front)
         if head.status == 206:
@@ -299,7 +344,7 @@ class Plan:
         )
 
     def _take_malformed(self, event: ContentMalformed) -> tuple[Action, ...]:
-        self.landed = self._landed_before
+        self.coverage.reset(self._landed_before)
         return self._fail(MalformedContent(event.reason))
 
     # --- trouble --------------------------------------------------------------------------
@@ -327,8 +372,9 @@ class Plan:
     def _standing(self) -> str:
         if not self.landed:
             return ""
-        of = self.representation.complete_length
-        standing = f"; {self.front} of {'unknown' if of is None else of} bytes are here"
+        length = self.representation.complete_length
+        of = "unknown" if length is None else length
+        standing = f"; {self.coverage.landed_length} of {of} bytes are here"
         return standing + (", do the same again to resume" if self._is_resumable else "")
 
     def _fail(self, error: TailraceError, *, keep: bool = True) -> tuple[Action, ...]:
@@ -357,13 +403,11 @@ class Plan:
         return (Finish(length, event.digests),)
 
 
-def _strong(entity_tag: EntityTag | None) -> EntityTag | None:
-    return None if entity_tag is None or entity_tag.weak else entity_tag
-
-
 _Step = Callable[[Plan, Any], tuple[Action, ...]]  # of the event it stands beside
 
 _S = State
+
+_HELPED = frozenset({_S.ASKING, _S.LANDING, _S.PAUSED, _S.WAITING})
 
 TABLE: Mapping[State, Mapping[type[Event], tuple[_Step, set[State]]]] = {
     _S.READY: {Started: (Plan._ask, {_S.ASKING})},
@@ -376,11 +420,16 @@ TABLE: Mapping[State, Mapping[type[Event], tuple[_Step, set[State]]]] = {
     },
     _S.LANDING: {
         Landed: (Plan._take_landed, {_S.LANDING, _S.FAILED}),
-        ContentEnded: (Plan._take_end, {_S.ASKING, _S.PAUSED, _S.VERIFYING, _S.FAILED}),
+        ContentEnded: (
+            Plan._take_end,
+            {_S.ASKING, _S.PAUSED, _S.WAITING, _S.VERIFYING, _S.FAILED},
+        ),
         ContentMalformed: (Plan._take_malformed, {_S.FAILED}),
         Disconnected: (Plan._take_disconnected, {_S.PAUSED, _S.FAILED}),
+        Relieved: (Plan._go_on, {_S.ASKING, _S.WAITING, _S.VERIFYING}),
     },
-    _S.PAUSED: {PauseEnded: (Plan._ask, {_S.ASKING})},
+    _S.PAUSED: {PauseEnded: (Plan._go_on, {_S.ASKING, _S.WAITING, _S.VERIFYING})},
+    _S.WAITING: {HelpEnded: (Plan._go_on, {_S.ASKING, _S.VERIFYING})},
     _S.VERIFYING: {Measured: (Plan._take_measured, {_S.FINISHED, _S.FAILED})},
     _S.FINISHED: {},
     _S.FAILED: {},

@@ -6,7 +6,8 @@ import os
 import select
 from collections.abc import Iterator
 
-from tailrace.client.connections import WAKE_SECONDS, Connection, Response
+from tailrace.client.connections import Connection, Response
+from tailrace.client.streams import WAKE_SECONDS
 from tailrace.errors import ConnectionLost, LengthMismatch
 from tailrace.spans import Span
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from tailrace.client.connections import WAKE_SECONDS
 from tailrace.client.following import FollowingDigest
+from tailrace.client.streams import WAKE_SECONDS
 from tailrace.errors import SourceChanged, TransferError
 from tailrace.spans import Span
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.client.cancellation import Cancellation
-from tailrace.client.connections import Connection, FieldLines, Response, Timeouts, words
+from tailrace.client.connections import Connection, FieldLines, Response, Timeouts
 from tailrace.client.messages import write_request
 from tailrace.client.proxies import find_proxy
+from tailrace.client.streams import words
 from tailrace.client.urls import Origin, Url
 from tailrace.errors import ConfigurationError, ConnectionLost, TransferError
 
@@ -54,14 +56,23 @@ class Transport:
     """Makes connections, and asks for what URLs name, wherever they lead."""
 
     def __init__(self, timeouts: Timeouts, cancellation: Cancellation) -> None:
+        self.connect_seconds = 0.0
+        """How long the newest connection took to make: a round trip."""
         self._timeouts = timeouts
         self._cancellation = cancellation
         self._context: ssl.SSLContext | None = None
+        self._idle: dict[Origin, Connection] = {}
+
+    def sibling(self, cancellation: Cancellation) -> Transport:
+        """Return another one, for another thread."""
+        transport = Transport(self._timeouts, cancellation)
+        transport._context = self._context  # to load certificates takes some time
+        return transport
 
     def fetch(
         self, url: Url, fields: FieldLines, authorization: Authorization | None
     ) -> Response:
-        """Send a GET, follow redirects, and return the response; it is to be closed.
+        """Send a GET, follow redirects, and return the response; it is to be released.
 
         Raises:
             Unreachable: no connection could be made.
@@ -74,7 +85,7 @@ class Transport:
             location = response.head.fields.get("Location")
             if response.head.status not in _REDIRECTS or location is None:
                 return response
-            response.close()
+            self.release(response)
             url = _follow(url, location)
         raise TransferError(
             f"the server redirected more than {_MAX_REDIRECTS} times, the last time to {url}"
@@ -107,20 +118,36 @@ class Transport:
             sock.close()
             raise
 
+    def release(self, response: Response) -> None:
+        """Keep the connection of a response for the next request, or close it."""
+        origin = response.url.origin
+        if origin not in self._idle and response.is_reusable:
+            self._idle[origin] = response.detach()
+        else:
+            response.close()
+
+    def close(self) -> None:
+        """Close what is kept; may be called twice."""
+        while self._idle:
+            self._idle.popitem()[1].close()
+
     def _get(
         self, url: Url, fields: FieldLines, authorization: Authorization | None
     ) -> Response:
-        connection = self.connect(url.origin)
-        try:
-            more = [("Accept", "*/*"), ("Accept-Encoding", "identity"), ("Connection", "close")]
-            # Not to another origin, whoever sends us there (RFC 9110 §15.4).
-            if authorization is not None and authorization.origin == url.origin:
-                more.append(("Authorization", authorization.value))
-            connection.send_head("GET", url, (*more, *fields))
-            return connection.read_response("GET")
-        except BaseException:
-            connection.close()
-            raise
+        more = [("Accept", "*/*"), ("Accept-Encoding", "identity")]
+        # Not to another origin, whoever sends us there (RFC 9110 §15.4).
+        if authorization is not None and authorization.origin == url.origin:
+            more.append(("Authorization", authorization.value))
+        lines = (*more, *fields)
+        kept = self._idle.pop(url.origin, None)
+        if kept is not None:
+            try:
+                self._cancellation.watch(kept.socket)
+                return _exchange(kept, url, lines)
+            except ConnectionLost:
+                # The server may have closed it just then; once more (RFC 9112 §9.3.1).
+                self._cancellation.check()
+        return _exchange(self.connect(url.origin), url, lines)
 
     def _dial(self, origin: Origin) -> socket.socket:
         try:
@@ -136,7 +163,9 @@ class Transport:
             try:
                 self._cancellation.watch(sock)
                 sock.settimeout(self._timeouts.connect_seconds)
+                begun_at = time.monotonic()
                 sock.connect(address)
+                self.connect_seconds = time.monotonic() - begun_at
             except OSError as exc:
                 sock.close()
                 self._cancellation.check()
@@ -169,6 +198,15 @@ class Transport:
                 ) from exc
             raise
         return secured
+
+
+def _exchange(connection: Connection, url: Url, fields: FieldLines) -> Response:
+    try:
+        connection.send_head("GET", url, fields)
+        return connection.read_response("GET")
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _open_tunnel(sock: socket.socket, origin: Origin, proxy: Url) -> None:

@@ -24,7 +24,6 @@ from tailrace.catalogue import (
     UploadRecord,
 )
 from tailrace.errors import (
-    BlobBusy,
     BlobSealed,
     ContentDigestMismatch,
     DigestMismatch,
@@ -40,6 +39,7 @@ from tailrace.intake.appending import (
     whole_or_nothing,
 )
 from tailrace.intake.files import Files, GrowingFile, failure_reason
+from tailrace.intake.late_seals import finish_sealing
 from tailrace.intake.settling import settled
 from tailrace.intake.turns import Turn, Turns
 from tailrace.intake.upload_records import (
@@ -176,7 +176,7 @@ class Uploads:
         try:
             file = await self.files.resume(file_record)
         except BlobSealed:
-            await self.files.finish_sealing(file_record)
+            await finish_sealing(self.files, file_record)
             return await self.append(key, command, source)
         async with self._writing(record, file) as turn:
             refuse_wrong_offset(command, file.length)
@@ -203,20 +203,44 @@ class Uploads:
         """
         _, file_record = await self._find(key)
         await self.turns.end(file_record.id)
-        return await self._get(key, ends_at_length=ends_at_length)
+        record, file_record = await self._find(key)
+        state = self._state(record, file_record)
+        if state is UploadState.COMPLETE:
+            return await self._stored(key, record, file_record)
+        advance(state, UploadEvent.APPEND_BEGUN)
+        try:
+            file = await self.files.resume(file_record)
+        except BlobSealed:
+            await finish_sealing(self.files, file_record)
+            return await self.get(key)
+        try:
+            is_last = ends_at_length and has_promised_length(file)
+            if is_last and not record.is_partial:
+                await finish(file, expected_of(record))
+            else:
+                await file.sync()
+            return self._upload(key, record, file.record, file.link, file.length)
+        except DigestMismatch as exc:
+            await file.abandon(failure_reason(exc, file.length))
+            raise
+        finally:
+            await file.release()
 
     async def look(self, key: str) -> Upload:
-        """Return an upload as far as it has come, also while a request is writing.
+        """Return an upload as far as it has come; whoever is writing it is not disturbed.
+
+        The offset told is where it is now, which a power cut may still take back.
 
         Raises:
             UploadNotKnown, UploadEnded: there is no such upload, or it was given up.
         """
-        try:
-            return await self._get(key)
-        except BlobBusy:
-            record, file_record = await self._find(key)
-            length = (await self.store.status(file_record.blob)).length
-            return await self._stored(key, record, file_record, length)
+        record, file_record = await self._find(key)
+        state = self._state(record, file_record)
+        if state is UploadState.COMPLETE:
+            return await self._stored(key, record, file_record)
+        advance(state, UploadEvent.APPEND_BEGUN)
+        length = (await self.store.status(file_record.blob)).length
+        return await self._stored(key, record, file_record, length)
 
     async def cancel(self, key: str, *, ends_file: bool = False) -> None:
         """Give an upload up and free its bytes; with `ends_file` also those of a whole file.
@@ -281,30 +305,6 @@ class Uploads:
                     await file.sync()
                 finally:
                     await extending
-        finally:
-            await file.release()
-
-    async def _get(self, key: str, *, ends_at_length: bool = False) -> Upload:
-        record, file_record = await self._find(key)
-        state = self._state(record, file_record)
-        if state is UploadState.COMPLETE:
-            return await self._stored(key, record, file_record)
-        advance(state, UploadEvent.APPEND_BEGUN)
-        try:
-            file = await self.files.resume(file_record)
-        except BlobSealed:
-            await self.files.finish_sealing(file_record)
-            return await self._get(key)
-        try:
-            is_last = ends_at_length and has_promised_length(file)
-            if is_last and not record.is_partial:
-                await finish(file, expected_of(record))
-            else:
-                await file.sync()
-            return self._upload(key, record, file.record, file.link, file.length)
-        except DigestMismatch as exc:
-            await file.abandon(failure_reason(exc, file.length))
-            raise
         finally:
             await file.release()
 
