@@ -13,6 +13,7 @@ from tailrace.client.heads import describe
 from tailrace.client.service import Service, read_json
 from tailrace.client.streams import lost
 from tailrace.client.transport import Transport
+from tailrace.client.urls import Url
 from tailrace.errors import TransferError
 
 _READ_BYTES = 256 * 1024
