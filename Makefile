@@ -22,7 +22,7 @@ demo: $(STAMP)
 	@$(VENV)/bin/python scripts/demo.py
 
 test: $(STAMP) $(BARE_STAMP)
-	@scripts/system-packages aria2c cc curl nginx node npm openssl wget
+	@scripts/system-packages aria2c cc chromium curl nginx node npm openssl wget
 	@npm install --silent --no-package-lock --prefix tests/acceptance/javascript || true
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check
 	@PATH="$(CURDIR)/$(BARE_VENV)/bin:$$PATH" TAILRACE_WITHOUT_EXTRAS=1 \

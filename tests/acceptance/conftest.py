@@ -67,6 +67,18 @@ def wget(program: Callable[[str], str]) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
+def javascript() -> Path:
+    """The directory of the scripts for node, with the packages that they use."""
+    directory = HERE / "javascript"
+    if not (directory / "node_modules").is_dir():
+        reason = f"clients for node are not installed: npm install --prefix {directory}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return directory
+
+
+@pytest.fixture(scope="session")
 def tailrace() -> tuple[str, ...]:
     return (str(TAILRACE),)
 
