@@ -22,7 +22,7 @@ demo: $(STAMP)
 	@$(VENV)/bin/python scripts/demo.py
 
 test: $(STAMP) $(BARE_STAMP)
-	@scripts/system-packages aria2c cc curl nginx node npm openssl wget
+	@scripts/system-packages aria2c cc chromium curl nginx node npm openssl wget
 	@npm install --silent --no-package-lock --prefix tests/acceptance/javascript \
 		|| echo "npm could not install the JavaScript clients: their tests cannot run" >&2
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check

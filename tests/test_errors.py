@@ -115,6 +115,7 @@ TOLD_AS_FAULTS = {
     "JobKnown",
     "TransferError",
     "RepresentationChanged",
+    "SourceChanged",
     "Refused",
     "ConnectionLost",
     "UnsafeTarget",

@@ -32,7 +32,8 @@
     │   └── TimeLimitExceeded    a run took longer than it may
     ├── ClientDisconnected       the other side left; not a fault of ours or theirs
     ├── TransferError            (client) a transfer failed
-    │   ├── RepresentationChanged · Refused · ConnectionLost · UnsafeTarget
+    │   ├── RepresentationChanged · SourceChanged
+    │   ├── Refused · ConnectionLost · UnsafeTarget
     └── ConfigurationError       a setting that cannot work; also a ValueError
 
 Errors carry facts as attributes. What they mean in HTTP is the business of one table,
@@ -281,6 +282,10 @@ class TransferError(TailraceError):
 
 class RepresentationChanged(TransferError):
     """What the URL names changed in the middle of its download."""
+
+
+class SourceChanged(TransferError):
+    """The file changed while it was uploaded; none of it becomes a file of the service."""
 
 
 class Refused(TransferError):

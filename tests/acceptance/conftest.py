@@ -35,6 +35,8 @@ ENVIRONMENT = {
     for name, value in os.environ.items()
     if not name.startswith("TAILRACE_") and not name.lower().endswith("_proxy")
 }
+# What our client remembers is none of the business of whoever runs the tests.
+ENVIRONMENT["XDG_STATE_HOME"] = os.devnull
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +64,18 @@ def curl(program: Callable[[str], str]) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def wget(program: Callable[[str], str]) -> tuple[str, ...]:
     return (program("wget"), "--no-verbose", "--tries=2", f"--timeout={PATIENCE_SECONDS}")
+
+
+@pytest.fixture(scope="session")
+def javascript() -> Path:
+    """The directory of the scripts for node, with the packages that they use."""
+    directory = HERE / "javascript"
+    if not (directory / "node_modules").is_dir():
+        reason = f"clients for node are not installed: npm install --prefix {directory}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return directory
 
 
 @pytest.fixture(scope="session")

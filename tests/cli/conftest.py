@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "client"))
 
 
 @pytest.fixture(autouse=True)
-def _environment_of_nobody(monkeypatch):
+def _environment_of_nobody(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     for name in os.environ:
         if name.startswith("TAILRACE_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -28,7 +28,8 @@ class Receiving(Hostile):
         self.content = bytearray()
         self.files: list[bytes] = []
         """Those that came whole."""
-        self.length = 0
+        self.length: int | None = 0
+        self.is_complete = False
         self.name = ""
         self.is_cancelled = False
 
@@ -46,16 +47,15 @@ class Receiving(Hostile):
 
     def description(self) -> bytes:
         digest = None
-        if len(self.content) == self.length:
+        if self.is_complete:
             digest = {
                 "sha-256": base64.b64encode(hashlib.sha256(self.content).digest()).decode()
             }
         return json.dumps({"digest": digest, "links": [{"url": self.link}]}).encode()
 
     def state(self) -> list[tuple[str, str]]:
-        is_complete = len(self.content) == self.length
         return [
-            ("Upload-Complete", "?1" if is_complete else "?0"),
+            ("Upload-Complete", "?1" if self.is_complete else "?0"),
             ("Upload-Offset", str(len(self.content))),
         ]
 
@@ -78,8 +78,9 @@ class Receiving(Hostile):
     def _reply(self, connection: socket.socket, request: Request) -> None:
         match request.method:
             case "POST":
-                self.content = bytearray()
-                self.length = int(request.fields["upload-length"])
+                self.content, self.is_complete = bytearray(), False
+                length = request.fields.get("upload-length")
+                self.length = None if length is None else int(length)
                 self.name = request.fields["content-disposition"]
                 fields = [("Location", "/mount/uploads/KEY"), *self.state()]
                 answer("201 Created", fields, self.description())(connection, request)
@@ -99,6 +100,14 @@ class Receiving(Hostile):
             return
         with suppress(ConnectionError):
             self.take(connection, request)
+        if request.fields["upload-complete"] == "?0":
+            answer("204 No Content", self.state())(connection, request)
+            return
+        digest = base64.b64encode(hashlib.sha256(self.content).digest()).decode()
+        if request.fields["repr-digest"] != f"sha-256=:{digest}:":
+            answer("400 Bad Request", self.state())(connection, request)
+            return
+        self.is_complete = True
         self.files.append(bytes(self.content))
         answer("200 OK", self.state(), self.description())(connection, request)
 

@@ -1,8 +1,10 @@
 """Uploads to a service that cuts, refuses and forgets."""
 
+import base64
 import hashlib
 import json
 import os
+import threading
 
 import pytest
 from hostile import Hostile, answer
@@ -14,8 +16,8 @@ from tailrace.errors import (
     ConfigurationError,
     ConnectionLost,
     DigestMismatch,
-    LengthMismatch,
     Refused,
+    SourceChanged,
     TransferError,
 )
 
@@ -36,21 +38,27 @@ def test_a_file_is_uploaded(path, quick):
     assert bytes(service.content) == CONTENT
     assert done.link == service.link
     assert (done.length, done.sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
-    assert service.methods == ["POST", "PATCH"]
+    assert service.methods == ["POST", "PATCH", "PATCH"]
 
 
 def test_the_requests_are_those_of_the_draft(path, quick):
     with Receiving() as service:
         upload(path, service.address, **quick)
-    creation, append = (request.fields for request in service.requests)
+    creation, append, end = (request.fields for request in service.requests)
     assert creation["upload-complete"] == "?0"
     assert creation["upload-length"] == str(len(CONTENT))
     assert creation["content-length"] == "0"
     assert creation["content-disposition"] == 'attachment; filename="file.bin"'
     assert append["content-type"] == "application/partial-upload"
     assert append["upload-offset"] == "0"
-    assert append["upload-complete"] == "?1"
+    assert append["upload-complete"] == "?0"
     assert append["content-length"] == str(len(CONTENT))
+    assert end["content-type"] == "application/partial-upload"
+    assert end["upload-offset"] == str(len(CONTENT))
+    assert end["upload-complete"] == "?1"
+    assert end["content-length"] == "0"
+    digest = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()
+    assert end["repr-digest"] == f"sha-256=:{digest}:"
     assert creation["upload-draft-interop-version"] == append["upload-draft-interop-version"]
 
 
@@ -119,7 +127,7 @@ def test_a_cut_is_taken_up_where_it_happened(path, quick, count, how):
     with Receiving(cut_after(count, how)) as service:
         upload(path, service.address, **quick)
     assert bytes(service.content) == CONTENT
-    assert service.methods == ["POST", "PATCH", "HEAD", "PATCH"]
+    assert service.methods == ["POST", "PATCH", "HEAD", "PATCH", "PATCH"]
     assert service.requests[3].fields["upload-offset"] == str(count)
 
 
@@ -131,7 +139,7 @@ def test_a_lost_answer_is_asked_for_without_content(path, quick):
 
 
 def test_a_service_that_falls_silent_is_left(path, quick):
-    quick["timeouts"] = Timeouts(stall_seconds=0.05)
+    quick["timeouts"] = Timeouts(stall_seconds=0.5)
     with Receiving(cut_after(1000, "stall")) as service:
         upload(path, service.address, **quick)
     assert bytes(service.content) == CONTENT
@@ -218,22 +226,36 @@ def test_an_upload_that_was_forgotten_is_given_up(path, quick):
 # --- the file -----------------------------------------------------------------------------
 
 
-def test_other_bytes_at_the_service_are_told(path, quick):
-    def spoil(service, connection, request):
-        service.take(connection, request)
-        service.content[5] ^= 1
+def spoil(service, connection, request):
+    service.take(connection, request)
+    service.content[5] ^= 1
+    answer("204 No Content", service.state())(connection, request)
+    return True
+
+
+def test_what_was_spoiled_on_its_way_does_not_become_a_file(path, quick):
+    with Receiving(spoil) as service, pytest.raises(Refused, match="400"):
+        upload(path, service.address, **quick)
+    assert service.files == []
+    assert service.is_cancelled
+
+
+def test_other_bytes_at_a_service_that_does_not_mind_are_told(path, quick):
+    def end(service, connection, request):
+        service.is_complete = True
         answer("200 OK", service.state(), service.description())(connection, request)
         return True
 
-    with Receiving(spoil) as service, pytest.raises(DigestMismatch):
+    with Receiving(spoil, end) as service, pytest.raises(DigestMismatch):
         upload(path, service.address, **quick)
 
 
 @pytest.mark.parametrize("length", [0, 1000, len(CONTENT) - 1])
 def test_a_file_that_shrinks_while_it_is_sent_fails(path, quick, length):
-    with Receiving() as service, pytest.raises(LengthMismatch):
+    with Receiving() as service, pytest.raises(SourceChanged, match="changed"):
         upload(path, service.address, announce=lambda _: os.truncate(path, length), **quick)
     assert service.is_cancelled
+    assert service.files == []
 
 
 def test_a_file_that_grows_while_it_is_sent_fails(path, quick):
@@ -241,8 +263,21 @@ def test_a_file_that_grows_while_it_is_sent_fails(path, quick):
         with path.open("ab") as file:
             file.write(b"more")
 
-    with Receiving() as service, pytest.raises(LengthMismatch):
+    with Receiving() as service, pytest.raises(SourceChanged):
         upload(path, service.address, announce=grow, **quick)
+    assert service.files == []
+
+
+def test_a_file_that_is_written_over_while_it_is_sent_never_becomes_a_mixture(path, quick):
+    def write_over(service, connection, request):
+        with path.open("r+b") as file:
+            file.write(b"other")
+        return False
+
+    with Receiving(write_over) as service, pytest.raises(SourceChanged):
+        upload(path, service.address, **quick)
+    assert service.files == []
+    assert service.is_cancelled
 
 
 def test_a_missing_file_is_told(tmp_path):
@@ -270,3 +305,209 @@ def test_an_open_file_without_a_path_needs_a_name(path):
 def test_an_address_that_is_none_is_refused(path):
     with pytest.raises(ConfigurationError):
         upload(path, "nowhere")
+
+
+# --- streams ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stream():
+    """A pipe: what is written to the second is read from the first."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as reading, os.fdopen(writer, "wb", 0) as writing:
+        yield reading, writing
+
+
+def fed(writing, *pieces):
+    def feed():
+        with writing:
+            for piece in pieces:
+                writing.write(piece)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    return thread
+
+
+def test_a_stream_is_sent_to_its_end(stream, quick):
+    reading, writing = stream
+    feeding = fed(writing, CONTENT, b"end")
+    with Receiving() as service:
+        done = upload(reading, service.address, name="log", **quick)
+    feeding.join()
+    assert service.files == [CONTENT + b"end"]
+    assert (done.length, done.sha256) == (
+        len(CONTENT) + 3,
+        hashlib.sha256(CONTENT + b"end").hexdigest(),
+    )
+    assert "upload-length" not in service.requests[0].fields
+
+
+def test_an_empty_stream_is_an_empty_file(stream, quick):
+    reading, writing = stream
+    writing.close()
+    with Receiving() as service:
+        assert upload(reading, service.address, name="log", **quick).length == 0
+    assert service.files == [b""]
+
+
+@pytest.mark.parametrize("count", [0, 1, 1_000_000])
+def test_a_stream_goes_on_after_a_cut(stream, quick, count):
+    reading, writing = stream
+    feeding = fed(writing, CONTENT)
+    faults = [cut_after(count), lambda *_: False, cut_after(count)]
+    with Receiving(*faults) as service:
+        upload(reading, service.address, name="log", **quick)
+    feeding.join()
+    assert service.files == [CONTENT]
+
+
+def test_what_a_stream_has_is_sent_before_more_comes(stream, quick):
+    reading, writing = stream
+
+    def then_the_rest(service, connection, request):
+        writing.write(b"rest")
+        writing.close()
+        return False
+
+    writing.write(b"first")
+    with Receiving(then_the_rest) as service:
+        upload(reading, service.address, name="log", **quick)
+    lengths = [request.fields["content-length"] for request in service.requests]
+    assert lengths == ["0", "5", "4", "0"]
+
+
+def test_a_service_that_lost_what_a_stream_cannot_give_again_is_told(stream, quick):
+    reading, writing = stream
+
+    def lose(service, connection, request):
+        service.content = bytearray()
+        return cut_after(0)(service, connection, request)
+
+    feeding = fed(writing, CONTENT[: 9 * 2**20])
+    with Receiving(lambda *_: False, lose) as service:
+        with pytest.raises(TransferError, match="lost what it had"):
+            upload(reading, service.address, name="log", **quick)
+    feeding.join()
+    assert service.is_cancelled
+
+
+# --- what an earlier run has left ---------------------------------------------------------
+
+
+@pytest.fixture
+def memory(tmp_path, quick):
+    quick["remember_in"] = tmp_path / "state"
+    return tmp_path / "state"
+
+
+def begin(path, service, quick):
+    """Upload a part of a file, and be interrupted."""
+    with pytest.raises(KeyboardInterrupt):
+        upload(path, service.address, progress=interrupt_at(len(CONTENT) // 2), **quick)
+
+
+def interrupt_at(count):
+    def interrupt(offset, _):
+        if offset >= count:
+            raise KeyboardInterrupt
+
+    return interrupt
+
+
+def resume_points(service):
+    return [
+        request.fields["upload-offset"]
+        for request in service.requests
+        if request.method == "PATCH"
+    ]
+
+
+def test_an_interrupted_upload_goes_on_in_the_next_run(path, quick, memory):
+    announced = []
+    with Receiving(cut_after(1_000_000, "stall")) as service:
+        begin(path, service, quick)
+        assert not service.is_cancelled
+        done = upload(path, service.address, announce=announced.append, **quick)
+    assert service.methods.count("POST") == 1
+    assert service.files == [CONTENT]
+    assert announced == [done.link] == [service.link]
+    assert "1000000" in resume_points(service)
+    assert list(memory.iterdir()) == []
+
+
+def test_an_upload_of_a_service_that_is_gone_goes_on_when_it_is_back(path, quick, memory):
+    with Receiving(cut_after(1000), *[refused("503 Service Unavailable")] * 3) as service:
+        with pytest.raises(Refused):
+            upload(path, service.address, **quick)
+        assert not service.is_cancelled
+        upload(path, service.address, **quick)
+    assert service.methods.count("POST") == 1
+    assert service.files == [CONTENT]
+
+
+def test_a_file_that_was_moved_goes_on_as_well(path, quick, memory, tmp_path):
+    with Receiving(cut_after(1000, "stall")) as service:
+        begin(path, service, quick)
+        (tmp_path / "elsewhere").mkdir()
+        moved = path.rename(tmp_path / "elsewhere" / path.name)
+        upload(moved, service.address, **quick)
+    assert service.methods.count("POST") == 1
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone"])
+def test_what_the_service_does_not_know_any_more_begins_anew(path, quick, memory, status):
+    with Receiving(cut_after(1000, "stall")) as service:
+        begin(path, service, quick)
+        honest = service.replies
+        count = len(service.requests)
+        service.replies = [*honest * count, answer(status), *honest]
+        upload(path, service.address, **quick)
+    assert service.methods.count("POST") == 2
+    assert service.files == [CONTENT]
+
+
+def test_a_file_that_changed_since_begins_anew(path, quick, memory):
+    with Receiving(cut_after(1000, "stall")) as service:
+        begin(path, service, quick)
+        path.write_bytes(CONTENT[::-1])
+        upload(path, service.address, **quick)
+    assert service.methods.count("POST") == 2
+    assert service.files == [CONTENT[::-1]]
+
+
+def test_files_of_one_fingerprint_are_not_mixed(path, quick, memory):
+    """The byte that changed is in none of the samples: the digest of the whole tells."""
+    with Receiving(cut_after(1_000_000, "stall")) as service:
+        begin(path, service, quick)
+        with path.open("r+b") as file:
+            file.seek(500_000)
+            file.write(b"other")
+        with pytest.raises(Refused, match="400"):
+            upload(path, service.address, **quick)
+        assert service.files == []
+        upload(path, service.address, **quick)
+    assert service.files == [path.read_bytes()]
+
+
+def test_what_was_refused_for_good_is_forgotten(path, quick, memory):
+    with Receiving(refused("413 Content Too Large")) as service:
+        with pytest.raises(Refused):
+            upload(path, service.address, **quick)
+        assert service.is_cancelled
+    assert list(memory.iterdir()) == []
+
+
+def test_a_full_disk_at_the_service_is_waited_out_by_a_later_run(path, quick, memory):
+    with Receiving(refused("507 Insufficient Storage")) as service:
+        with pytest.raises(Refused, match="507"):
+            upload(path, service.address, **quick)
+        assert not service.is_cancelled
+        upload(path, service.address, **quick)
+    assert service.methods.count("POST") == 1
+
+
+def test_an_interrupted_upload_that_nobody_remembers_is_cancelled(path, quick):
+    with Receiving(cut_after(1000, "stall")) as service:
+        begin(path, service, quick)
+        assert service.is_cancelled

@@ -1,31 +1,33 @@
-"""Uploads, by Resumable Uploads for HTTP (transcript in tailrace.protocol.uploads.rufh).
+"""Uploads, by Resumable Uploads for HTTP.
 
     POST /uploads          the file begins, empty; its link exists from here on
     PATCH Location         the bytes from an offset on
     HEAD Location          after a cut: how many have arrived
+    PATCH Location         the end, with the digest of all
 
-Nothing is kept from one run to the next: an upload that is given up is cancelled, so that
-those who read the file already are told, and do not wait for the rest.
+With a directory to remember in, an upload of a file that was interrupted is gone on with by the
+next run. Any other that is given up is cancelled, so that those who read the file already are
+told, and do not wait for the rest.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, TypeVar
 
-from tailrace.client.connections import Response, Timeouts
+from tailrace.client.connections import Timeouts
 from tailrace.client.downloads import PATIENCE, TIMEOUTS, Progress
-from tailrace.client.following import FollowingDigest
-from tailrace.client.heads import describe
 from tailrace.client.moves import Patience
-from tailrace.client.sending import Sending
-from tailrace.client.service import Service, read_json
+from tailrace.client.service import Service
+from tailrace.client.sources import FileSource, Portion, Source, opened
+from tailrace.client.unfinished import Place, Unfinished, fingerprint, unfinished
+from tailrace.client.upload_resource import Postponed, UploadResource
 from tailrace.client.urls import DEFAULT_SERVICE, Url
 from tailrace.errors import (
     ConfigurationError,
@@ -33,19 +35,18 @@ from tailrace.errors import (
     DigestMismatch,
     LengthMismatch,
     Refused,
-    TailraceError,
     TransferError,
 )
-from tailrace.protocol import structured
-from tailrace.protocol.disposition import ContentDisposition
-from tailrace.protocol.uploads.rufh import INTEROP_VERSION, PARTIAL_UPLOAD
-from tailrace.spans import Span
 
-_VERSION = ("Upload-Draft-Interop-Version", str(INTEROP_VERSION))
+T = TypeVar("T")
 
-# As for downloads, and two more: the offset was another (409), or our own cut request holds
-# the upload still (423).
-_PASSING = frozenset({408, 409, 423, 429, 500, 502, 503, 504})
+_UNKNOWN = frozenset({404, 410})
+
+# About who asks, not about the file: another key, or a pause, and it goes on.
+_REPAIRABLE = frozenset({401, 403, 408, 409, 423, 429})
+
+# More than any file has.
+_ANY_LENGTH = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,187 +70,148 @@ def upload(
     progress: Progress | None = None,
     patience: Patience = PATIENCE,
     timeouts: Timeouts = TIMEOUTS,
+    remember_in: str | os.PathLike[str] | None = None,
 ) -> Upload:
     """Upload a file to the service at `to`; return when it has all of it.
 
-    `source` is a path, or an open file, which is sent from its first byte. `announce` gets
-    the link as soon as it exists, before any byte is sent: readers may start then. `key` is
-    sent as a bearer token. A connection that is cut is taken up again where it was. Without
-    `media_type` the service guesses it from the name.
+    `source` is a path; or an open file, which is sent from its first byte; or an open stream,
+    which is sent to its end. `announce` gets the link as soon as it exists, before any byte is
+    sent: readers may start then. `key` is sent as a bearer token. A connection that is cut is
+    taken up again where it was. Without `media_type` the service guesses it from the name.
+
+    With the directory `remember_in`, an upload of a file that did not come to its end is
+    remembered there, and the next call with the same file, name and service goes on with it.
 
     Raises:
         ConfigurationError: an argument cannot be used.
-        LengthMismatch: the file changed its length meanwhile.
+        SourceChanged: the file changed meanwhile; no part of it becomes a file.
         DigestMismatch: the service has other bytes than are here.
         TransferError: the service refused it, or could not be reached any more.
         OSError: the file cannot be read.
     """
     service = Service(to, key, timeouts)
-    with _opened(source) as fd:
-        resource = _Resource.create(service, fd, name or _name_of(source), media_type)
+    name = name or _name_of(source)
+    with ExitStack() as stack:
+        found = stack.enter_context(opened(source))
+        kept = Unfinished.none()
+        if remember_in is not None and isinstance(found, FileSource):
+            mark = fingerprint(found.fd, found.length, str(service.url), name, media_type)
+            kept = stack.enter_context(unfinished(Path(remember_in), mark))
+        transfer = _Transfer(found, patience, progress)
+        resource, offset = _resumed(service, kept, transfer) or (None, 0)
+        if resource is None:
+            resource = UploadResource.create(
+                service, name=name, media_type=media_type, length=found.length
+            )
+        kept.remember(Place(str(resource.location), resource.link))
         try:
             if announce is not None:
                 announce(resource.link)
-            sha256 = resource.fill(patience, progress)
-        except BaseException:
-            resource.cancel()
+            length, sha256 = transfer.run(resource, offset)
+        except BaseException as exc:
+            if not (kept.is_kept and _may_go_on(exc)):
+                kept.forget()
+                resource.cancel()
             raise
-    return Upload(resource.link, resource.length, sha256)
+        kept.forget()
+    return Upload(resource.link, length, sha256.hex())
 
 
-class _Postponed(Exception):
-    """Refused for now."""
+def _resumed(
+    service: Service, kept: Unfinished, transfer: _Transfer
+) -> tuple[UploadResource, int] | None:
+    """Return the upload that an earlier run has left, and how much has arrived."""
+    place = kept.recall()
+    if place is None:
+        return None
+    resource = UploadResource(service, Url.parse(place.location), place.link)
+    try:
+        return resource, transfer.retry(lambda: resource.retrieve_offset(transfer.limit))
+    except Refused as exc:
+        if exc.status in _UNKNOWN:
+            return None
+        raise
 
-    def __init__(self, refusal: Refused, seconds: float | None) -> None:
-        super().__init__()
-        self.refusal = refusal
-        self.seconds = seconds
+
+def _may_go_on(exc: BaseException) -> bool:
+    """Tell whether a later run can take the upload up where this one left it."""
+    match exc:
+        case Refused(status=status):
+            return status in _REPAIRABLE or status >= 500
+        case ConnectionLost() | OSError():
+            return True
+        case _:
+            return not isinstance(exc, Exception)  # interrupted
 
 
-@dataclass(frozen=True, slots=True)
-class _Resource:
-    """An upload resource, and the file that is to fill it."""
+class _Transfer:
+    """Sends a source to an upload, whatever comes between."""
 
-    service: Service
-    location: Url
-    link: str
-    fd: int
-    length: int
+    def __init__(self, source: Source, patience: Patience, progress: Progress | None) -> None:
+        self._source = source
+        self._patience = patience
+        self._progress = progress
+        self.limit = _ANY_LENGTH if source.length is None else source.length
 
-    @classmethod
-    def create(cls, service: Service, fd: int, name: str, media_type: str | None) -> _Resource:
-        length = os.fstat(fd).st_size
-        fields = [
-            _VERSION,
-            ("Upload-Complete", "?0"),
-            ("Upload-Length", str(length)),
-            ("Content-Length", "0"),
-            ("Content-Disposition", ContentDisposition("attachment", name).to_field()),
-        ]
-        if media_type is not None:
-            fields.append(("Content-Type", media_type))
-        url = service.url.below("uploads")
-        with service.ask("POST", url, fields) as connection:
-            response = connection.read_response("POST")
-            if response.head.status != 201:
-                raise describe(response).refusal()
-            location = response.head.fields.get("Location")
-            link = _link(read_json(response))
-        if location is None or link is None:
-            raise TransferError(f"{url} answered without a link; is it a tailrace service?")
-        return cls(service, url.join(location), link, fd, length)
-
-    def fill(self, patience: Patience, progress: Progress | None) -> str:
-        """Send all of the file, whatever comes between; return its SHA-256 in hexadecimal."""
-        digest = FollowingDigest(self.fd, {"sha-256"})
+    def run(self, resource: UploadResource, offset: int) -> tuple[int, bytes]:
+        """Send all from an offset on; return length and SHA-256."""
+        if offset > 0:
+            self._advance(offset)
         try:
-            description = self._send_all(digest, patience, progress)
-            sha256 = digest.finish(self.length)["sha-256"]
-        finally:
-            digest.stop()
+            for portion in self._source.portions():
+                offset = self._send(resource, portion, offset)
+        except LengthMismatch:  # shorter than it was at first
+            self._source.finish()
+            raise
+        sha256 = self._source.finish()
+        description = self.retry(lambda: resource.complete(offset, sha256))
         theirs = _sha256(description)
         if theirs is not None and theirs != sha256:
             raise DigestMismatch("sha-256", sha256.hex(), theirs.hex())
-        return sha256.hex()
+        return offset, sha256
 
-    def cancel(self) -> None:
-        """Tell the service that no more will come, if it can be told."""
-        with suppress(TailraceError), self.service.ask("DELETE", self.location) as connection:
-            connection.read_response("DELETE")
-
-    def _send_all(
-        self, digest: FollowingDigest, patience: Patience, progress: Progress | None
-    ) -> Mapping[str, Any]:
-        offset, failures = 0, 0
+    def retry(self, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer, or patience ends."""
+        failures = 0
         while True:
             try:
-                return self._append(offset, digest, progress)
-            except (ConnectionLost, _Postponed) as exc:
+                return ask()
+            except (ConnectionLost, Postponed) as exc:
                 failures += 1
-                self._wait(exc, failures, patience)
-            with suppress(ConnectionLost, _Postponed):
-                reached = self._retrieve_offset()
+                self._wait(exc, failures)
+
+    def _send(self, resource: UploadResource, portion: Portion, offset: int) -> int:
+        failures = 0
+        while offset < portion.span.stop:
+            try:
+                resource.append(portion, offset, self._advance)
+                return portion.span.stop
+            except (ConnectionLost, Postponed) as exc:
+                failures += 1
+                self._wait(exc, failures)
+            with suppress(ConnectionLost, Postponed):
+                reached = resource.retrieve_offset(portion.span.stop)
+                if reached < portion.span.start:
+                    raise TransferError("the service has lost what it had already")
                 failures = 0 if reached > offset else failures
                 offset = reached
-
-    def _append(
-        self, start: int, digest: FollowingDigest, progress: Progress | None
-    ) -> Mapping[str, Any]:
-        """Send what is missing; return the file as the service describes it."""
-        fields = [
-            _VERSION,
-            ("Upload-Complete", "?1"),
-            ("Upload-Offset", str(start)),
-            ("Content-Length", str(self.length - start)),
-            ("Content-Type", PARTIAL_UPLOAD),
-        ]
-        with self.service.ask("PATCH", self.location, fields) as connection:
-            sending = Sending(connection, self.fd, Span(start, self.length), "PATCH")
-            reached = start
-            for reached in sending:
-                digest.advance(reached)
-                if progress is not None:
-                    progress(reached, self.length)
-            response = sending.response or connection.read_response("PATCH")
-            _refuse_unless_done(response)
-            length = os.fstat(self.fd).st_size
-            if not reached == self.length == length:
-                raise LengthMismatch(self.length, min(reached, length))
-            return read_json(response)
-
-    def _retrieve_offset(self) -> int:
-        with self.service.ask("HEAD", self.location, [_VERSION]) as connection:
-            response = connection.read_response("HEAD")
-            _refuse_unless_done(response)
-            value = response.head.fields.get("Upload-Offset") or ""
-        try:
-            offset = structured.parse_item(value).value
-        except structured.Malformed:
-            offset = None
-        if type(offset) is not int or not 0 <= offset <= self.length:
-            raise TransferError(
-                f"the service says that it has {value!r} bytes of a file of {self.length}"
-            )
         return offset
 
-    def _wait(
-        self, exc: ConnectionLost | _Postponed, failures: int, patience: Patience
-    ) -> None:
-        if isinstance(exc, _Postponed):
+    def _advance(self, offset: int) -> None:
+        self._source.advance(offset)
+        if self._progress is not None:
+            self._progress(offset, self._source.length)
+
+    def _wait(self, exc: ConnectionLost | Postponed, failures: int) -> None:
+        if isinstance(exc, Postponed):
             error: TransferError = exc.refusal
-            seconds = patience.pause_seconds(failures, exc.seconds)
+            seconds = self._patience.pause_seconds(failures, exc.seconds)
         else:
-            error = ConnectionLost(f"{exc}; the upload is given up, do it again")
-            seconds = patience.pause_seconds(failures)
+            error = ConnectionLost(f"{exc}; the upload is given up for now, do it again")
+            seconds = self._patience.pause_seconds(failures)
         if seconds is None:
             raise error from exc
         time.sleep(seconds)
-
-
-def _refuse_unless_done(response: Response) -> None:
-    if 200 <= response.head.status < 300:
-        return
-    head = describe(response)
-    if head.status in _PASSING:
-        raise _Postponed(head.refusal(), head.retry_after_seconds)
-    raise head.refusal()
-
-
-@contextmanager
-def _opened(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[int]:
-    """Give a file descriptor to read from, that of a regular file."""
-    if is_path := isinstance(source, str | os.PathLike):
-        # O_NONBLOCK, or opening a FIFO would wait for its writer.
-        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    else:
-        fd = source.fileno()
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise TransferError("this is not a regular file, so nobody knows its length")
-        yield fd
-    finally:
-        if is_path:
-            os.close(fd)
 
 
 def _name_of(source: str | os.PathLike[str] | IO[bytes]) -> str:
@@ -257,14 +219,6 @@ def _name_of(source: str | os.PathLike[str] | IO[bytes]) -> str:
     if not isinstance(path, str | os.PathLike):
         raise ConfigurationError("an open file without a path needs a name")
     return os.path.basename(os.fspath(path))
-
-
-def _link(description: Mapping[str, Any]) -> str | None:
-    match description.get("links"):
-        case [{"url": str(url)}, *_] if url.isascii() and url.isprintable():
-            return url  # what else a service may say is not for a terminal
-        case _:
-            return None
 
 
 def _sha256(description: Mapping[str, Any]) -> bytes | None:

@@ -89,6 +89,7 @@ class GrowingFile:
     _digests: WaitingDigests
     _digest: RunningDigest | None
     """Of what was appended; None where no digest is kept."""
+    _is_blob_sealed: bool = False
 
     @property
     def length(self) -> int:
@@ -148,6 +149,14 @@ class GrowingFile:
         await self._catalogue.promise_length(self.record.id, complete_length)
         self.record = dataclasses.replace(self.record, complete_length=complete_length)
 
+    @property
+    def takes_more(self) -> bool:
+        """Whether it is neither whole nor given up.
+
+        Where the blob is sealed but the catalogue failed, only the record is still to come.
+        """
+        return self.record.state is FileState.GROWING and not self._is_blob_sealed
+
     async def describe(
         self, *, name: str, media_type: str, complete_length: int | None
     ) -> None:
@@ -205,6 +214,7 @@ class GrowingFile:
         sealing = self._sealing[self.record.blob] = asyncio.get_running_loop().create_future()
         try:
             await self._writer.seal()
+            self._is_blob_sealed = True
             self.record = await self._catalogue.seal_file(
                 self.record.id, length=self.length, sha256=sha256, sealed_at=self._now()
             )

@@ -24,14 +24,22 @@ from tailrace.catalogue import (
     UploadRecord,
 )
 from tailrace.errors import (
+    BlobSealed,
     ContentDigestMismatch,
     DigestMismatch,
-    LengthExceeded,
-    OffsetMismatch,
     UploadNotKnown,
+)
+from tailrace.intake.appending import (
+    append_content,
+    finish,
+    has_promised_length,
+    refuse_overlong,
+    refuse_wrong_offset,
+    whole_or_nothing,
 )
 from tailrace.intake.files import Files, GrowingFile, failure_reason
 from tailrace.intake.joining import join, whole_part
+from tailrace.intake.late_seals import finish_sealing
 from tailrace.intake.progress import Upload, progress_of, state_of
 from tailrace.intake.settling import settled
 from tailrace.intake.turns import Turn, Turns
@@ -43,7 +51,6 @@ from tailrace.intake.upload_records import (
     new_key,
     record_of,
 )
-from tailrace.protocol.digests import Digests
 from tailrace.protocol.uploads import Append, Concatenate, Create, Limits
 from tailrace.protocol.uploads.upload import UploadState, require_expecting
 from tailrace.settings import Settings
@@ -89,22 +96,22 @@ class Uploads:
         waits = tell is not None or not command.is_complete
         key, record, file = await self._begin(command, complete_length=promised, waits=waits)
         if not waits:
-            async with _whole_or_nothing(file):
-                await _fill(file, source, command)
-                await _finish(file, command.digests)
+            async with whole_or_nothing(file):
+                await append_content(file, source, command)
+                await finish(file, command.digests)
             return self._growing(key, record, file)
         async with self._writing(record, file) as turn:
             try:
                 if tell is not None:
                     await tell(self._growing(key, record, file))
-                await turn.run(_fill(file, source, command))
+                await turn.run(append_content(file, source, command))
             except ContentDigestMismatch as exc:  # nobody has the key to send it again
                 if tell is None:
                     await file.abandon(failure_reason(exc, file.length))
                 raise
-            is_last = command.ends_at_length and _has_promised_length(file)
+            is_last = command.ends_at_length and has_promised_length(file)
             if command.is_complete or is_last:
-                await _finish(file, command.digests)
+                await finish(file, command.digests)
             return self._growing(key, record, file)
 
     async def concatenate(self, command: Concatenate) -> Upload:
@@ -127,9 +134,9 @@ class Uploads:
         key, record, file = await self._begin(
             command, complete_length=complete_length, waits=False
         )
-        async with _whole_or_nothing(file):
+        async with whole_or_nothing(file):
             await join(parts, self.store, file)
-            await _finish(file, command.digests)
+            await finish(file, command.digests)
         until = self.now() + min(_KEEP_JOINED_PARTS, self.settings.keep_uploads)
         for key_hash in {part.key_hash for part in parts}:
             await self.catalogue.extend_upload(key_hash, until)
@@ -149,24 +156,28 @@ class Uploads:
         """
         record, file_record = await self._find(key)
         if self._is_complete(record, file_record):
-            _refuse_wrong_offset(command, file_record.length or 0)
+            refuse_wrong_offset(command, file_record.length or 0)
             if command.content_length == 0 and (command.is_complete or command.ends_at_length):
                 return await self._stored(key, record, file_record)
         self._require_expecting(record, file_record)
         if self.turns.is_under_way(file_record.id):
             length = (await self.store.status(file_record.blob)).length
-            _refuse_wrong_offset(command, length)
+            refuse_wrong_offset(command, length)
             await self.turns.end_if_silent(file_record.id, file_record.blob, length)
-        file = await self.files.resume(file_record)
+        try:
+            file = await self.files.resume(file_record)
+        except BlobSealed:
+            await finish_sealing(self.files, file_record)
+            return await self.append(key, command, source)
         async with self._writing(record, file) as turn:
-            _refuse_wrong_offset(command, file.length)
+            refuse_wrong_offset(command, file.length)
             if command.complete_length is not None:
                 await file.promise(command.complete_length)
-            _refuse_overlong(command, file)
-            await turn.run(_fill(file, source, command))
-            is_last = command.ends_at_length and _has_promised_length(file)
+            refuse_overlong(command, file)
+            await turn.run(append_content(file, source, command))
+            is_last = command.ends_at_length and has_promised_length(file)
             if command.is_complete or (is_last and not record.is_partial):
-                await _finish(file, {**expected_of(record), **command.digests})
+                await finish(file, {**expected_of(record), **command.digests})
             return self._growing(UploadKey(key), record, file)
 
     async def get(self, key: str, *, ends_at_length: bool = False) -> Upload:
@@ -187,11 +198,15 @@ class Uploads:
         if self._is_complete(record, file_record):
             return await self._stored(key, record, file_record)
         self._require_expecting(record, file_record)
-        file = await self.files.resume(file_record)
         try:
-            is_last = ends_at_length and _has_promised_length(file)
+            file = await self.files.resume(file_record)
+        except BlobSealed:
+            await finish_sealing(self.files, file_record)
+            return await self.get(key)
+        try:
+            is_last = ends_at_length and has_promised_length(file)
             if is_last and not record.is_partial:
-                await _finish(file, expected_of(record))
+                await finish(file, expected_of(record))
             else:
                 await file.sync()
             return self._upload(key, record, file.record, file.link, file.length)
@@ -269,7 +284,7 @@ class Uploads:
 
     async def _let_go(self, file: GrowingFile, key_hash: bytes) -> None:
         try:
-            if file.record.state is FileState.GROWING:
+            if file.takes_more:
                 # Side by side: both wait for the disk.
                 extending = asyncio.create_task(
                     self.catalogue.extend_upload(key_hash, self._waits_until())
@@ -315,47 +330,3 @@ class Uploads:
     ) -> Upload:
         progress = progress_of(record, file, length, self.limits, self.now())
         return Upload(UploadKey(key), file, link, progress)
-
-
-@asynccontextmanager
-async def _whole_or_nothing(file: GrowingFile) -> AsyncIterator[None]:
-    try:
-        yield
-    except BaseException as exc:
-        await file.abandon(failure_reason(exc, file.length))
-        raise
-
-
-async def _fill(
-    file: GrowingFile, source: AsyncIterable[bytes], command: Create | Append
-) -> None:
-    if command.content_digests:
-        await file.fill_verified(source, command.content_digests)
-    else:
-        await file.fill(source)
-
-
-async def _finish(file: GrowingFile, expected: Digests) -> None:
-    for algorithm, digest in expected.items():
-        actual = await file.digest(algorithm)
-        if actual != digest:
-            raise DigestMismatch(algorithm, digest.hex(), actual.hex())
-    await file.seal()
-
-
-def _has_promised_length(file: GrowingFile) -> bool:
-    return file.length == file.record.complete_length
-
-
-def _refuse_wrong_offset(command: Append, length: int) -> None:
-    if command.offset != length:
-        raise OffsetMismatch(length, command.offset)
-
-
-def _refuse_overlong(command: Append, file: GrowingFile) -> None:
-    """Refuse what is declared to be more than was promised, before any of it is taken."""
-    promised = file.record.complete_length
-    if promised is None or command.content_length is None:
-        return
-    if command.offset + command.content_length > promised:
-        raise LengthExceeded(promised, command.offset + command.content_length)
