@@ -131,7 +131,7 @@ def test_a_lost_answer_is_asked_for_without_content(path, quick):
 
 
 def test_a_service_that_falls_silent_is_left(path, quick):
-    quick["timeouts"] = Timeouts(stall_seconds=0.05)
+    quick["timeouts"] = Timeouts(stall_seconds=0.3)
     with Receiving(cut_after(1000, "stall")) as service:
         upload(path, service.address, **quick)
     assert bytes(service.content) == CONTENT
