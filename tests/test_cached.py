@@ -1,8 +1,10 @@
 """What the kernel has at hand."""
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,7 +74,7 @@ def test_a_file_whose_name_is_in_memory_is_opened(
 def test_a_name_that_a_disk_would_have_to_tell_is_not_waited_for(never_looked_up: Path) -> None:
     assert cached.open_regular(never_looked_up, 0) is None
     assert not cached.is_regular(never_looked_up)
-    assert cached.read_regular(never_looked_up, 100) is None
+    assert cached.read_regular(never_looked_up, 0, 100) is None
     never_looked_up.stat()
     assert cached.is_regular(never_looked_up)
     cached.open_regular(never_looked_up, 0).close()
@@ -116,7 +118,7 @@ def test_what_is_no_regular_file_is_left_to_a_thread(
     before = numbers_in_use()
     assert not cached.is_regular(tmp_path / "other")
     assert cached.open_regular(tmp_path / "other", 0) is None
-    assert cached.read_regular(tmp_path / "other", 100) is None
+    assert cached.read_regular(tmp_path / "other", 0, 100) is None
     assert numbers_in_use() == before
 
 
@@ -160,14 +162,14 @@ def test_where_there_is_no_such_call_nothing_is_at_hand(
 def test_a_small_file_is_read_whole(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     before = numbers_in_use()
-    found, read = cached.read_regular(path, len(content))
+    found, read = cached.read_regular(path, 0, len(content))
     assert (found, read) == (path.stat(), content)
     assert numbers_in_use() == before
 
 
 @pytest.mark.usefixtures("all_in_memory")
 def test_a_file_over_the_limit_is_not_read(path: Path) -> None:
-    assert cached.read_regular(path, len(CONTENT) - 1) is None
+    assert cached.read_regular(path, 0, len(CONTENT) - 1) is None
 
 
 def test_a_file_whose_bytes_are_not_in_memory_is_not_read(
@@ -175,7 +177,7 @@ def test_a_file_whose_bytes_are_not_in_memory_is_not_read(
 ) -> None:
     before = numbers_in_use()
     monkeypatch.setattr(os, "preadv", failing(errno.EAGAIN))
-    assert cached.read_regular(path, len(CONTENT)) is None
+    assert cached.read_regular(path, 0, len(CONTENT)) is None
     assert numbers_in_use() == before
 
 
@@ -209,3 +211,38 @@ def test_a_system_without_the_flag_is_not_asked(
     monkeypatch.setattr(cached, "_CACHE_ONLY", 0)
     monkeypatch.setattr(os, "preadv", lambda *_: pytest.fail("it could wait for the disk"))
     assert cached.read(descriptor, 2, 5) is None
+
+
+# --- file systems that are in memory ------------------------------------------------------
+
+
+@pytest.fixture
+def in_memory() -> Iterator[int]:
+    """A file on a tmpfs of the kernel's own, which does not know RWF_NOWAIT."""
+    descriptor = os.memfd_create("file")
+    os.write(descriptor, CONTENT)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_a_file_on_a_file_system_that_is_in_memory_is_never_waited_for(in_memory: int) -> None:
+    assert cached.never_waits(in_memory)
+    assert cached.read(in_memory, 2, 10) == CONTENT[2:]
+    assert cached.read(in_memory, 2, 11) is None  # not all of it is there
+
+
+@pytest.mark.parametrize("kind", [0x794C7630, 0x6969, 0xEF53], ids=["overlay", "nfs", "ext4"])
+def test_of_any_other_file_system_that_cannot_tell_nothing_is_known(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    def fstatfs(_: int, found: "ctypes.Array[ctypes.c_char]") -> int:
+        struct.pack_into("l", found, 0, kind)
+        return 0
+
+    def preadv(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(cached, "_fstatfs", fstatfs)
+    monkeypatch.setattr(os, "preadv", preadv)
+    assert not cached.never_waits(descriptor)
+    assert cached.read(descriptor, 0, 10) is None

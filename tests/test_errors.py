@@ -27,6 +27,8 @@ ARGUMENTS = {
     "ContentDigestMismatch": ("sha-1", "aa", "bb"),
     "ProducerNotKnown": ("speech", ["report"]),
     "ServiceBusy": ("busy", 5),
+    "JobKnown": ("abc",),
+    "TimeLimitExceeded": (1.5,),
     "Refused": ("refused", 404, {"title": "x"}),
 }
 every_class = pytest.mark.parametrize("name", CLASSES)
@@ -110,6 +112,7 @@ TOLD_AS_FAULTS = {
     "TailraceError",
     "StorageError",
     "ConfigurationError",
+    "JobKnown",
     "TransferError",
     "RepresentationChanged",
     "Refused",

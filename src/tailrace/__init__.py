@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from tailrace.client import Download, adownload, download
     from tailrace.delivery import BlobResponse, FileResponse
     from tailrace.errors import TailraceError
-    from tailrace.intake.producers import Producer, producer
+    from tailrace.intake.producers import Command, Producer, Run, producer
     from tailrace.settings import Settings
 
 __all__ = [
     "BlobResponse",
+    "Command",
     "Download",
     "FileResponse",
     "Producer",
+    "Run",
     "Settings",
     "Tailrace",
     "TailraceError",
@@ -40,9 +42,11 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "BlobResponse": "tailrace.delivery",
+    "Command": "tailrace.intake.producers",
     "Download": "tailrace.client",
     "FileResponse": "tailrace.delivery",
     "Producer": "tailrace.intake.producers",
+    "Run": "tailrace.intake.producers",
     "Settings": "tailrace.settings",
     "Tailrace": "tailrace.asgi.app",
     "TailraceError": "tailrace.errors",

@@ -11,9 +11,11 @@ a disk or, over NFS, a server. Bytes are read with RWF_NOWAIT (Linux 4.14).
 from __future__ import annotations
 
 import ctypes
+import errno
 import io
 import os
 import stat
+import struct
 import sys
 from contextlib import suppress
 from functools import lru_cache
@@ -36,7 +38,13 @@ class _OpenHow(ctypes.Structure):
 
 _HOW_LENGTH = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
 
-_syscall = ctypes.CDLL(None).syscall if sys.platform == "linux" else None
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_syscall = None if _libc is None else _libc.syscall
+_fstatfs = None if _libc is None else _libc.fstatfs
+
+# f_type, the first member of struct statfs (statfs(2)): tmpfs and ramfs.
+_IN_MEMORY = frozenset({0x01021994, 0x858458F6})
+_STATFS_BYTES = 256  # more than the structure has anywhere
 
 
 def is_regular(path: str | os.PathLike[str]) -> bool:
@@ -66,10 +74,10 @@ def open_regular(path: str | os.PathLike[str], flags: int) -> io.FileIO | None:
 
 
 def read_regular(
-    path: str | os.PathLike[str], limit_bytes: int
+    path: str | os.PathLike[str], flags: int, limit_bytes: int
 ) -> tuple[os.stat_result, bytes] | None:
     """Return what the regular file at path is, and all its bytes, unless they are too many."""
-    descriptor = _open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = _open(path, os.O_RDONLY | os.O_NONBLOCK | flags)
     if descriptor is None:
         return None
     try:
@@ -89,9 +97,23 @@ def read(descriptor: int, start: int, stop: int) -> bytes | None:
     content = bytearray(stop - start)
     try:
         count = os.preadv(descriptor, [content], start, _CACHE_ONLY)
-    except OSError:  # not in memory (EAGAIN), or a file system that cannot tell (EOPNOTSUPP)
-        return None
+    except OSError as exc:  # EAGAIN is: not in memory
+        if exc.errno != errno.EOPNOTSUPP or not never_waits(descriptor):
+            return None
+        count = os.preadv(descriptor, [content], start)
     return bytes(content) if count == len(content) else None
+
+
+def never_waits(descriptor: int) -> bool:
+    """Tell whether the file is on a file system that is in memory, and has no other place.
+
+    Those do not know RWF_NOWAIT. (What the system has swapped out is waited for all the same.)
+    """
+    found = ctypes.create_string_buffer(_STATFS_BYTES)
+    if _fstatfs is None or _fstatfs(descriptor, found) != 0:
+        return False
+    (kind,) = struct.unpack_from("l", found)
+    return kind in _IN_MEMORY
 
 
 def _open(path: str | os.PathLike[str], flags: int) -> int | None:

@@ -13,6 +13,7 @@
     │   ├── DigestMismatch       bytes that are not what their digest says
     │   │   └── ContentDigestMismatch   those of one request; none of them was kept
     │   ├── PartNotReady         a part of a concatenation that cannot be joined (yet)
+    │   ├── KeyReused            an idempotency key that stands for another request
     │   └── AccessDenied         a missing or wrong credential
     │       └── ForeignRequest   sent by a page, or for a host, of somebody else
     ├── NotFound                 no such thing is known here
@@ -25,7 +26,10 @@
     │   ├── BlobMissing · BlobSealed · BlobAbandoned · BlobBusy
     │   └── StorageFull · StorageUnavailable
     ├── ServiceBusy              more work than is taken on at once
+    ├── JobKnown                 a run was asked for before, by the same key
     ├── ProducerError            a producer raised; its error is the cause
+    │   ├── CommandFailed        a command ended badly
+    │   └── TimeLimitExceeded    a run took longer than it may
     ├── ClientDisconnected       the other side left; not a fault of ours or theirs
     ├── TransferError            (client) a transfer failed
     │   ├── RepresentationChanged · Refused · ConnectionLost · UnsafeTarget
@@ -136,6 +140,10 @@ class PartNotReady(ProtocolError):
     """A part of a concatenation that is not whole yet, or was not begun as one."""
 
 
+class KeyReused(ProtocolError):
+    """An idempotency key that was sent before, with another request."""
+
+
 class AccessDenied(ProtocolError):
     """A credential that is missing or wrong."""
 
@@ -236,8 +244,28 @@ class ServiceBusy(TailraceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class JobKnown(TailraceError):
+    """A run was asked for before, by the same key. `file_id` is that of its file."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"the file {file_id} is what was asked for by this key")
+        self.file_id = file_id
+
+
 class ProducerError(TailraceError):
     """A producer raised; its error is the cause."""
+
+
+class CommandFailed(ProducerError):
+    """A command ended badly; the message is what it said of it."""
+
+
+class TimeLimitExceeded(ProducerError):
+    """A run took longer than it may."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        super().__init__(f"it took longer than the {limit_seconds:g} seconds that it may")
+        self.limit_seconds = limit_seconds
 
 
 class ClientDisconnected(TailraceError):

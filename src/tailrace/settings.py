@@ -85,8 +85,12 @@ class Settings(BaseSettings):
     jobs: int = Field(16, gt=0)
     """How many producers run at once; more wait for their turn."""
 
-    waiting_jobs: int = Field(100, ge=0)
-    """How many may wait; each holds its arguments and an open file. More are refused (503)."""
+    waiting_jobs: int = Field(1000, ge=0)
+    """How many may wait, of all processes; each is a row and an empty file. More are refused
+    (503)."""
+
+    keep_jobs: timedelta = Field(timedelta(hours=24), gt=timedelta(0), le=_CENTURY)
+    """How long a run may wait and take, all its attempts together."""
 
     proxy_sends: Literal["X-Accel-Redirect", "X-Sendfile"] | None = None
     """By which field the proxy in front is told to send a sealed file itself; none by default,

@@ -3,7 +3,7 @@
 Ends are written in the catalogue first and carried out here, so every step may be cut off
 and done again: a record that has ended while its bytes are still there, or bytes that no
 record knows, are found by the next round. So it does no harm either if two processes are at
-it at once; that not each of several does the same work is what a `Turn` is for.
+it at once; that not each of several does the same work is what a `Duty` is for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import io
 import itertools
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from tailrace.blobs import BlobKey, BlobState, BlobStore
 from tailrace.blobs.digest import RunningDigest
-from tailrace.catalogue import Catalogue, FileRecord, UploadRecord
+from tailrace.catalogue import Catalogue, FileRecord, JobRecord, UploadRecord
 from tailrace.errors import (
     BlobBusy,
     BlobMissing,
@@ -40,7 +41,7 @@ _PORTION = 500
 _ROUNDS_TO_ORPHANS = 60
 
 
-class Turn:
+class Duty:
     """The right to do the rounds, which one process of a service has at a time.
 
     It is a locked file, which the kernel lets go of with the process that holds it.
@@ -53,7 +54,7 @@ class Turn:
         )
 
     def is_ours(self) -> bool:
-        """Take the turn if nobody has it; tell whether it is ours, which it then remains."""
+        """Take it if nobody has it; tell whether it is ours, which it then remains."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -70,22 +71,22 @@ class Upkeep:
     catalogue: Catalogue
     now: Callable[[], datetime]
     settings: Settings
-    is_our_turn: Callable[[], bool] = lambda: True
+    is_our_duty: Callable[[], bool] = lambda: True
 
     async def begin(self) -> None:
         """Do what is due when a process starts: put right what one that died has left.
 
-        That may have been a process of this same service, so it is not left to whose turn
+        That may have been a process of this same service, so it is not left to whose duty
         it is.
         """
-        await self.sweep(orphans=self.is_our_turn())
+        await self.sweep(orphans=self.is_our_duty())
 
     async def run(self) -> None:
         """Sweep again and again until cancelled; a failed round is logged and repeated."""
         for rounds in itertools.count(1):
             await asyncio.sleep(self.settings.sweep_seconds)
             try:
-                if not self.is_our_turn():
+                if not self.is_our_duty():
                     continue
                 await self.sweep(orphans=rounds % _ROUNDS_TO_ORPHANS == 0)
             except Exception:  # whatever it was, an end that is due must not wait for ever
@@ -98,28 +99,41 @@ class Upkeep:
         await self._forget_old()
         if orphans:
             await self._remove_orphans()
+            await self._remove_scratch()
 
     async def _end_lost(self) -> None:
         """Put right the growing files whose writer is gone.
 
         The store tells: a living writer, in this process or another, holds its blob.
         """
-        for file, upload in await self.catalogue.growing_files():
+        growing = await self.catalogue.growing_files()
+        jobs = {job.file_id: job for job in await self.catalogue.unfinished_jobs()}
+        for file, upload in growing:
             with _going_on(f"file {file.id}"):
                 try:
-                    await self._end_if_lost(file, upload)
+                    await self._end_if_lost(file, upload, jobs.get(file.id))
                 except (BlobBusy, BlobSealed):
                     continue  # somebody is at it
                 except BlobMissing:
-                    await self._abandon(file, "its bytes were lost")
+                    newest = await self.catalogue.find_file(file.id)
+                    if newest is not None and newest.blob == file.blob:
+                        await self._abandon(file, "its bytes were lost")
 
-    async def _end_if_lost(self, file: FileRecord, upload: UploadRecord | None) -> None:
+    async def _end_if_lost(
+        self, file: FileRecord, upload: UploadRecord | None, job: JobRecord | None
+    ) -> None:
         if (await self.store.status(file.blob)).state is BlobState.SEALED:
             await self._finish_sealing(file)
+        elif job is not None:
+            # Whoever runs producers takes it up; but it may be that nobody has this one.
+            if job.deadline_at <= self.now():
+                await self._give_up(file, None, "it was not made by its deadline")
         elif upload is None or not self._waits(upload):
             await self._give_up(file, upload)
 
-    async def _give_up(self, file: FileRecord, upload: UploadRecord | None) -> None:
+    async def _give_up(
+        self, file: FileRecord, upload: UploadRecord | None, reason: str | None = None
+    ) -> None:
         writer = await self.store.resume(file.blob)
         try:
             if upload is not None:
@@ -127,7 +141,8 @@ class Upkeep:
                 found = await self.catalogue.find_upload(upload.key_hash)
                 if found is not None and self._waits(found[0]):
                     return
-            await self._abandon(file, f"its writer was lost after {writer.length} bytes")
+            lost = f"its writer was lost after {writer.length} bytes"
+            await self._abandon(file, reason or lost)
             await writer.abandon()
         finally:
             await writer.release()
@@ -191,6 +206,15 @@ class Upkeep:
         _log.info("blob %s belongs to no file; removing it", key)
         await self.store.remove(key)
 
+    async def _remove_scratch(self) -> None:
+        """Remove the scratch directories of runs that have ended; each has its file's id."""
+        root = Path(self.settings.data) / "scratch"
+        found = await asyncio.to_thread(_names_in, root)
+        if found:  # looked for before: of what was begun since then nothing is removed
+            growing = {file.id for file, _ in await self.catalogue.growing_files()}
+            for name in found - growing:
+                await asyncio.to_thread(shutil.rmtree, root / name, ignore_errors=True)
+
     async def _is_sealed(self, key: BlobKey) -> bool:
         try:
             return (await self.store.status(key)).state is BlobState.SEALED
@@ -211,6 +235,13 @@ class Upkeep:
 
     def _waits(self, upload: UploadRecord) -> bool:
         return upload.expires_at is not None and upload.expires_at > self.now()
+
+
+def _names_in(directory: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(directory))
+    except FileNotFoundError:
+        return frozenset()
 
 
 @contextmanager

@@ -17,6 +17,13 @@ async def gated(gate: str) -> AsyncIterator[bytes]:
     yield b"last\n"
 
 
+@tailrace.producer(media_type="text/plain", name="steady.txt", deterministic=True)
+async def steady(gate: str) -> AsyncIterator[bytes]:
+    """Give the same, and the same again."""
+    async for line in gated(gate):
+        yield line
+
+
 @tailrace.producer(media_type="text/plain", name="cancelled.txt", on_disconnect="cancel")
 async def cancelled(gate: str) -> AsyncIterator[bytes]:
     """Give the same to a reader who stays."""
@@ -31,3 +38,9 @@ async def failing(gate: str) -> AsyncIterator[bytes]:
         if line == b"last\n":
             raise RuntimeError("the mill broke")
         yield line
+
+
+@tailrace.producer
+def sleeping() -> tailrace.Command:
+    """Tell the id of a process that sleeps."""
+    return tailrace.Command(["sh", "-c", "echo $$; exec sleep 600"])

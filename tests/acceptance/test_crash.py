@@ -98,20 +98,68 @@ def test_a_resumable_upload_goes_on_after_a_crash(serve, data, started, curl, ht
         assert http.get(moved(link, after)).content == PART * 3
 
 
-def test_a_run_that_a_crash_broke_off_is_abandoned_and_frees_its_bytes(
-    serve, data, http, tmp_path, until
+def test_a_run_that_a_crash_broke_off_is_made_anew_for_the_same_link(
+    serve, data, http, tmp_path, until, curl, started
 ):
+    gate = tmp_path / "gate"
     with serve(data, "--producers", "mill") as before:
-        http.post(
+        accepted = http.post(
             before.url("/make/gated"),
-            data={"gate": tmp_path / "never"},
+            data={"gate": gate},
             headers={"Prefer": "respond-async"},
         )
+        link = accepted.headers["Location"]
         until("it began", lambda: before.length("gated.txt") == 6)
+        follower = started(*curl, "-N", link)
+        assert follower.stdout.read(6) == b"first\n"
         before.kill()
-    with serve(data) as after:
-        assert after.state("gated.txt") == "abandoned"
-        assert after.blobs() == set()
+        assert follower.wait(30) == PARTIAL
+    gate.touch()
+    with serve(data, "--producers", "mill") as after:
+        until("it was made", lambda: after.state("gated.txt") == "sealed")
+        assert http.get(moved(link, after)).content == b"first\nlast\n"
+        assert len(after.blobs()) == 1
+
+
+def test_a_run_that_makes_the_same_again_goes_on_where_a_crash_broke_it_off(
+    serve, data, http, tmp_path, until, curl, started
+):
+    gate = tmp_path / "gate"
+    with serve(data, "--producers", "mill") as before:
+        accepted = http.post(
+            before.url("/make/steady"),
+            data={"gate": gate},
+            headers={"Prefer": "respond-async"},
+        )
+        link = accepted.headers["Location"]
+        until("it began", lambda: before.length("steady.txt") == 6)
+        blobs = before.blobs()
+        before.kill()
+    with serve(data, "--producers", "mill") as after:
+        follower = started(*curl, "-N", moved(link, after))
+        assert follower.stdout.read(6) == b"first\n"
+        gate.touch()
+        assert follower.stdout.read() == b"last\n"
+        assert follower.wait(30) == 0
+        assert after.blobs() == blobs
+
+
+def test_what_waited_for_its_turn_runs_after_a_crash(serve, data, http, tmp_path, until):
+    gate = tmp_path / "gate"
+    with serve(data, "--producers", "mill", JOBS="1") as before:
+        for _ in range(3):
+            http.post(
+                before.url("/make/gated"),
+                data={"gate": gate},
+                headers={"Prefer": "respond-async"},
+            )
+        before.kill()
+    gate.touch()
+    with serve(data, "--producers", "mill", JOBS="1") as after:
+        until(
+            "all were made",
+            lambda: [file["state"] for file in after.files()] == ["sealed"] * 3,
+        )
 
 
 def test_a_sealed_file_and_its_link_survive_a_crash(serve, data, upload, http):

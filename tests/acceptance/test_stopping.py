@@ -117,22 +117,22 @@ def test_a_run_that_ends_in_its_grace_is_sealed(
         assert again.state("gated.txt") == "sealed"
 
 
-def test_a_run_that_outlasts_its_grace_is_abandoned_with_the_reason(
+def test_a_run_that_outlasts_its_grace_is_taken_up_by_the_next_service(
     serve, data, http, until, tmp_path
 ):
+    gate = tmp_path / "gate"
     with serve(data, "--producers", "mill", GRACE_SECONDS="1") as served:
         made = http.post(
             served.url("/make/gated"),
-            data={"gate": tmp_path / "never"},
+            data={"gate": gate},
             headers={"Prefer": "respond-async"},
         )
         until("it began", lambda: served.length("gated.txt") == len(b"first\n"))
         served.stop()
-    with serve(data) as again:
-        link = made.json()["links"][0]["url"]
-        gone = http.get(again.url(urllib.parse.urlsplit(link).path))
-        assert gone.status_code == 410
-        assert gone.json()["detail"].endswith("the service was stopped")
+    gate.touch()
+    with serve(data, "--producers", "mill") as again:
+        link = again.url(urllib.parse.urlsplit(made.headers["Location"]).path)
+        assert http.get(link).content == b"first\nlast\n"
 
 
 def test_a_resumable_upload_waits_for_the_next_service(serve, data, http):

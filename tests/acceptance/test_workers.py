@@ -317,6 +317,24 @@ def test_the_memory_of_each_is_that_of_one(served, connect):
         assert int(re.search(r"VmHWM:\s+([0-9]+) kB", status)[1]) < LIMIT_KIB
 
 
+def test_a_worker_that_is_told_to_end_finishes_what_it_has_and_is_replaced(
+    served, connect, until
+):
+    uploading, *_ = connect(served)
+    before = workers(served)
+    leaving = uploading.worker()
+    uploading.begin("PUT", "/uploads/finished")
+    uploading.send_part(PART)
+    until("it arrived", lambda: served.length("finished") == len(PART))
+    os.kill(leaving, signal.SIGTERM)
+    uploading.send_part(PART)
+    assert uploading.finish()[0] == 201
+    uploading.close()
+    until("another came", lambda: len(workers(served)) == 3 and leaving not in workers(served))
+    assert len(workers(served) - before) == 1
+    assert served.http.get(served.link("finished")).content == PART * 2
+
+
 def test_transfers_at_every_worker_may_end_in_their_grace(served, connect, until):
     connections = connect(served)
     for number, connection in enumerate(connections):

@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount
 
 import tailrace as surface
+from tailrace import Run
 from tailrace.asgi.app import application
 from tailrace.errors import ConfigurationError
 
@@ -242,23 +243,25 @@ async def test_a_fault_of_ours_is_told_without_its_insides(client, tailrace, mon
     assert b"insides" not in asked.content
 
 
-async def test_a_run_that_goes_on_ends_with_the_service(client_of, lifespan, make_tailrace):
+async def test_a_run_that_goes_on_is_taken_up_by_the_next_service(
+    client_of, lifespan, make_tailrace
+):
     files = make_tailrace(grace_seconds=0)
-    has_begun = asyncio.Event()
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
 
     @files.producer(media_type="text/plain")
-    async def endless():
-        yield b"begun\n"
+    async def patient(run: Run):
+        yield f"attempt {run.attempt}\n".encode()
         has_begun.set()
-        await asyncio.Event().wait()
+        await may_end.wait()
+        yield b"ended"
 
     app = application(files)
     client = client_of(app)
     async with lifespan(app):
-        accepted = await client.ask("POST", "/make/endless", {"Prefer": "respond-async"})
+        accepted = await client.ask("POST", "/make/patient", {"Prefer": "respond-async"})
         await has_begun.wait()
+    may_end.set()
     async with lifespan(app):
-        link = accepted.fields["location"]
-        gone = await client.ask("GET", link)
-        assert (gone.status, gone.problem) == (410, "gone")
-        assert gone.json["detail"].endswith("the service was stopped")
+        made = await client.ask("GET", accepted.fields["location"])
+        assert made.content == b"attempt 1\nended"

@@ -1,7 +1,9 @@
+import asyncio
 import json
 
 import pytest
 
+from tailrace import Run
 from tailrace.asgi import events
 
 pytestmark = pytest.mark.anyio
@@ -121,3 +123,47 @@ async def test_head_tells_the_type_and_waits_for_nothing(client, growing):
 
 async def test_a_link_that_is_not_there_has_no_events(client):
     assert (await client.get("/l/x?events")).status == 404
+
+
+async def test_a_run_tells_how_far_it_is_also_without_a_byte(client, tailrace, monkeypatch):
+    monkeypatch.setattr(events, "_SECONDS_TO_PROGRESS", 0.001)
+    may_go_on = asyncio.Event()
+
+    @tailrace.producer
+    async def drawing(run: Run):
+        run.length = 3
+        run.progress(1, 3, "drawing")
+        await may_go_on.wait()
+        run.progress(2, 3)
+        yield b"png"
+
+    made = await client.ask("POST", "/make/drawing", {"Prefer": "respond-async"})
+    link = made.fields["location"].rpartition("/")[0]
+    following = client.begin("GET", f"{link}?events")
+    await following.until(lambda: b'"message": "drawing"' in following.content)
+    may_go_on.set()
+    await following.ends()
+    _, life = events_of(following)[-1]
+    assert life["progress"] == {"done": 2, "total": 3, "message": None}
+    assert (life["state"], life["length"], life["complete_length"]) == ("sealed", 3, 3)
+
+
+async def test_the_life_of_a_file_goes_on_when_it_is_made_anew(client, tailrace):
+    may_fail = asyncio.Event()
+
+    @tailrace.producer(retries=1)
+    async def moody(run: Run):
+        yield b"attempt %d" % run.attempt
+        if run.attempt == 1:
+            await may_fail.wait()
+            raise ValueError("a bad mood")
+
+    made = await client.ask("POST", "/make/moody", {"Prefer": "respond-async"})
+    link = made.fields["location"].rpartition("/")[0]
+    following = client.begin("GET", f"{link}?events")
+    await following.until(lambda: b'"length": 9' in following.content)
+    may_fail.set()
+    await following.ends()
+    told = [(life["state"], life["length"]) for _, life in events_of(following)]
+    assert ("growing", 0) in told[1:]
+    assert told[-1] == ("sealed", 9)

@@ -1,10 +1,13 @@
 import base64
+import contextlib
 import hashlib
+import sqlite3
 import urllib.parse
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tailrace.catalogue.sql import open_catalogue
 from tailrace.errors import BlobAbandoned
 
 pytestmark = pytest.mark.anyio
@@ -349,6 +352,28 @@ async def test_a_link_of_a_deleted_file_is_gone(client, link):
         assert (gone.status, gone.problem) == (410, "gone")
         assert "it was deleted" in gone.json["detail"]
         assert gone.fields["cache-control"] == "no-store"
+
+
+async def test_a_link_that_another_process_ends_is_gone_at_once(client, tailrace, link):
+    assert (await client.get(link)).status == 200
+    assert (await client.get(link)).status == 200, "of what was remembered"
+    other = await open_catalogue(tailrace.settings.catalogue_url, durability="crash")
+    [(file, _)] = await other.list_files(limit=1)
+    await other.end_file(file.id, reason="over there", at=datetime.now(UTC))
+    gone = await client.get(link)
+    assert (gone.status, gone.problem) == (410, "gone")
+    assert "over there" in gone.json["detail"]
+    await other.close()
+
+
+async def test_a_link_that_another_process_takes_back_is_gone_at_once(client, tailrace, link):
+    assert (await client.get(link)).status == 200
+    path = tailrace.settings.catalogue_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE links SET revoked_at = created_at")
+    gone = await client.get(link)
+    assert (gone.status, gone.problem) == (410, "gone")
+    assert "taken back" in gone.json["detail"]
 
 
 async def test_a_reader_finishes_a_file_that_is_deleted_meanwhile(client):

@@ -1,8 +1,11 @@
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 
+from tailrace import Command, Run
+from tailrace.asgi import job_response
 from tailrace.errors import BlobAbandoned
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("mill")]
@@ -309,3 +312,169 @@ async def test_a_run_that_waits_for_its_turn_has_its_link_already(client, mill):
     mill.may_go_on.set()
     await second.ends()
     assert second.content == CSV
+
+
+# --- what a run says of its file ------------------------------------------------------------
+
+
+@pytest.fixture
+def telling(tailrace):
+    """A producer that says what it makes, and then waits, makes it, or fails."""
+    may_go_on = asyncio.Event()
+
+    @tailrace.producer(media_type="text/plain")
+    async def telling(length: int, run: Run):
+        run.name, run.media_type, run.length = "told.csv", "text/csv", length
+        yield b"12"
+        await may_go_on.wait()
+        yield b"34"
+
+    return may_go_on
+
+
+async def test_what_a_run_says_is_in_the_head_and_its_length_is_promised(client, telling):
+    making = client.begin(
+        "POST", "/make/telling", {"Content-Type": "application/json"}, b'{"length": 4}'
+    )
+    await making.has(2)
+    assert making.fields["content-length"] == "4"
+    assert making.fields["content-type"] == "text/csv"
+    assert making.fields["content-location"].endswith("/told.csv")
+    assert making.fields["content-disposition"] == 'inline; filename="told.csv"'
+    told = await described(client, making.fields["content-location"])
+    assert (told["name"], told["complete_length"]) == ("told.csv", 4)
+    telling.set()
+    await making.ends()
+    assert making.content == b"1234"
+
+
+@pytest.mark.parametrize("length", [3, 5])
+async def test_a_promise_that_is_broken_cuts_the_answer(client, telling, length):
+    making = client.begin(
+        *("POST", "/make/telling", {"Content-Type": "application/json"}),
+        b'{"length": %d}' % length,
+    )
+    await making.has(2)
+    telling.set()
+    with pytest.raises(BlobAbandoned):
+        await making.ends()
+    assert not making.is_ended
+
+
+@pytest.mark.parametrize("content", [b"", b"whole"])
+async def test_bytes_that_are_returned_have_their_length_at_once(client, tailrace, content):
+    @tailrace.producer(name="a.txt")
+    def whole() -> bytes:
+        return content
+
+    made = await client.post("/make/whole", {})
+    assert (made.content, made.fields["content-length"]) == (content, str(len(content)))
+    assert made.fields["content-type"] == "text/plain"
+
+
+async def test_a_command_that_fails_before_its_first_byte_tells_why(client, tailrace):
+    @tailrace.producer
+    def printing(text: str) -> Command:
+        return Command(["sh", "-c", "echo no such printer >&2; exit 1"])
+
+    failed = await client.post("/make/printing", {"text": "x"})
+    assert (failed.status, failed.problem) == (500, "command-failed")
+    assert failed.json["detail"] == "no such printer"
+    (file,) = (await client.get("/files")).json["files"]
+    assert file["reason"] == "its command failed after 0 bytes: no such printer"
+
+
+async def test_a_run_that_takes_too_long_before_its_first_byte_tells_so(client, tailrace):
+    @tailrace.producer(time_limit=timedelta(milliseconds=10))
+    async def slow():
+        await asyncio.Event().wait()
+        yield b""
+
+    failed = await client.post("/make/slow", {})
+    assert (failed.status, failed.problem) == (500, "time-limit-exceeded")
+    assert failed.json["limit_seconds"] == 0.01
+
+
+async def test_a_run_that_is_tried_again_before_its_first_byte_is_waited_for(
+    client, tailrace, clock
+):
+    @tailrace.producer(retries=1)
+    async def moody(run: Run):
+        if run.attempt == 1:
+            raise ValueError("a bad mood")
+        yield b"made"
+
+    making = client.begin("POST", "/make/moody")
+    async with asyncio.timeout(20):
+        while not await tailrace.service.catalogue.waiting_jobs():  # noqa: ASYNC110  # rows
+            await asyncio.sleep(0.001)
+    clock.ahead += timedelta(seconds=1)
+    tailrace.service.jobs.look()
+    await making.ends()
+    assert (making.status, making.content) == (200, b"made")
+
+
+# --- asking twice, and waiting ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefer", [{}, {"Prefer": "respond-async"}])
+async def test_the_same_key_gets_the_same_file(client, prefer):
+    fields = {"Idempotency-Key": '"8e03978e-40d5"', "Content-Type": "application/json"}
+    ask = [("POST", "/make/numbers", fields | each, b'{"count": 3}') for each in ({}, prefer)]
+    first = await client.ask(*ask[0])
+    again = await client.ask(*ask[1])
+    name = "location" if prefer else "content-location"
+    assert again.fields[name] == first.fields["content-location"]
+    assert prefer or again.content == first.content == CSV
+    assert len((await client.get("/files")).json["files"]) == 1
+
+
+async def test_a_key_that_stands_for_another_request_is_refused(client):
+    """draft-ietf-httpapi-idempotency-key-header §2.7: 422."""
+    key = {"idempotency_key": "8e03978e-40d5"}
+    await client.post("/make/numbers", {"count": 3}, **key)
+    refused = await client.post("/make/numbers", {"count": 4}, **key)
+    assert (refused.status, refused.problem) == (422, "key-reused")
+
+
+async def test_a_key_that_is_none_is_refused(client):
+    refused = await client.post("/make/numbers", {}, idempotency_key='"')
+    assert (refused.status, refused.problem) == (400, "malformed-field")
+
+
+async def test_who_repeats_a_request_while_it_runs_follows_the_same_run(client, mill):
+    fields = {"Idempotency-Key": "k"}
+    first = client.begin("POST", "/make/waiting", fields)
+    await first.has(len(b"begun"))
+    again = client.begin("POST", "/make/waiting", fields)
+    await again.has(len(b"begun"))
+    mill.may_go_on.set()
+    for each in (first, again):
+        await each.ends()
+        assert each.content == b"begun and ended"
+    assert mill.ended == ["waiting"]
+
+
+async def test_who_waits_gets_what_was_made_by_then(client):
+    """RFC 7240 §4.3: respond asynchronously only if it takes longer."""
+    made = await client.ask("POST", "/make/numbers", {"Prefer": "respond-async, wait=20"})
+    assert (made.status, made.content) == (200, CSV)
+    failed = await client.ask("POST", "/make/failing", {"Prefer": "respond-async, wait=20"})
+    assert (failed.status, failed.problem) == (500, "producer-failed")
+
+
+async def test_who_has_waited_long_enough_gets_the_link(client, monkeypatch):
+    monkeypatch.setattr(job_response, "_LONGEST_WAIT_SECONDS", 0.01)
+    waited = await client.ask("POST", "/make/waiting", {"Prefer": "respond-async, wait=20"})
+    assert waited.status == 202
+    assert waited.fields["preference-applied"].startswith("respond-async, wait=")
+    assert waited.json["links"][0]["url"] == waited.fields["location"]
+
+
+async def test_who_leaves_while_he_waits_leaves_the_run_alone(client, mill):
+    waiting = client.begin("POST", "/make/waiting", {"Prefer": "respond-async, wait=20"})
+    await asyncio.sleep(0.01)
+    waiting.leave()
+    await waiting.ends()
+    assert waiting.status is None
+    mill.may_go_on.set()

@@ -45,7 +45,8 @@ async def test_a_path_takes_its_methods_and_names_them_to_who_asks_for_others(cl
         else:
             assert answer.status == 405
             assert set(answer.fields["allow"].split(", ")) >= methods
-            assert method not in answer.fields["allow"].split(", ")
+            is_for_another = (route, method) == ("/uploads/{key:path}", "POST")
+            assert (method in answer.fields["allow"].split(", ")) is is_for_another
 
 
 @pytest.mark.parametrize("route", METHODS)

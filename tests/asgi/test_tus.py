@@ -269,7 +269,16 @@ async def test_any_other_post_to_an_upload_is_not_allowed(client, tus, fields):
     created = await tus.create(Upload_Length="5")
     refused = await client.ask("POST", created.fields["location"], {**VERSION, **fields})
     assert refused.status == 405
-    assert "PATCH" in refused.fields["allow"].split(", ")
+    assert refused.json["allowed"] == ["HEAD", "PATCH", "DELETE"]
+
+
+async def test_a_creation_is_no_form_whatever_type_it_claims(client, tus):
+    form = {"Content_Type": "multipart/form-data; boundary=b", "Upload_Length": "5"}
+    created = await tus.ask("POST", "/uploads", **form)
+    assert created.status == 201
+    refused = await tus.ask("POST", "/uploads", b"--b--\r\n", **form)
+    assert refused.status == 415
+    assert await tus.offset(created.fields["location"]) == 0
 
 
 async def test_another_version_is_not_carried_out(client, tus):

@@ -442,6 +442,14 @@ async def test_what_is_taken_can_be_asked_for(client):
     assert "max-age=86400" in told.fields["upload-limit"]
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "TRACE"])
+async def test_every_answer_that_tells_the_methods_of_an_upload_tells_all(client, method):
+    told = await client.ask(method, "/uploads/key")
+    assert told.status == (204 if method == "OPTIONS" else 405)
+    methods = {"GET", "HEAD", "PATCH", "DELETE", "PUT", "POST", "OPTIONS"}
+    assert set(told.fields["allow"].split(", ")) == methods
+
+
 async def test_a_protocol_that_is_not_spoken_is_refused(client):
     fields = {"Content-Range": "bytes 0-4/10"}
     refused = await client.ask("POST", "/uploads", fields, b"12345")

@@ -78,26 +78,28 @@ def test_the_modules_are_numbered_in_their_order() -> None:
         assert Path(script.path).name.startswith(f"{script.revision}_")
 
 
+NEXT = f"{int(schema.HEAD) + 1:04}"
+
 # A version to come, which replaces a whole table: the hardest change for SQLite, as all
 # links and uploads hang on it.
-REBUILDS_FILES = """
+REBUILDS_FILES = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "{NEXT}"
+down_revision = "{schema.HEAD}"
 
 def upgrade():
     with op.batch_alter_table("files", recreate="always") as files:
         files.add_column(sa.Column("colour", sa.Text, server_default="blue"))
 """
 
-FAILS_HALF_WAY = """
+FAILS_HALF_WAY = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "{NEXT}"
+down_revision = "{schema.HEAD}"
 
 def upgrade():
     op.add_column("files", sa.Column("colour", sa.Text))
@@ -113,9 +115,9 @@ def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     def publish(migration: str) -> None:
         later = tmp_path / "a later 100% tailrace"  # a path that configuration may not read
         shutil.copytree(migrations.SCRIPTS, later)
-        (later / "versions" / "0003_colour.py").write_text(migration)
+        (later / "versions" / f"{NEXT}_colour.py").write_text(migration)
         monkeypatch.setattr(migrations, "SCRIPTS", later)
-        monkeypatch.setattr(schema, "HEAD", "0003")
+        monkeypatch.setattr(schema, "HEAD", NEXT)
 
     return publish
 
@@ -140,7 +142,7 @@ def test_an_older_version_is_migrated_and_all_rows_stay(
         enforced = connection.exec_driver_sql("PRAGMA foreign_keys").scalar()
     assert colours == ["blue"]
     assert enforced == 1
-    assert contents_of(engine)["tailrace_version"] == [("0003",)]
+    assert contents_of(engine)["tailrace_version"] == [(NEXT,)]
 
 
 def test_a_migration_is_made_once(engine: Engine, publish: Callable[[str], None]) -> None:
@@ -168,7 +170,7 @@ def test_after_a_migration_an_older_tailrace_refuses_the_database(
         publish(REBUILDS_FILES)
         schema.prepare(engine)
     monkeypatch.undo()
-    with pytest.raises(ConfigurationError, match="version 0003, made by a newer tailrace"):
+    with pytest.raises(ConfigurationError, match=f"version {NEXT}, made by a newer tailrace"):
         schema.prepare(engine)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from tailrace.catalogue import FileRecord, LinkRecord, reading, writing
+from tailrace.catalogue import FileRecord, LinkRecord, reading, reading_jobs, writing
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -35,6 +35,13 @@ QUESTIONS = {
     "growing_files": reading.growing_files,
     "expired_files": lambda connection: reading.expired_files(connection, NOON, limit=9),
     "known_blobs": lambda connection: reading.known_blobs(connection, ["b", "c"]),
+    "find_job": lambda connection: reading_jobs.find_job(connection, "f"),
+    "due_jobs": lambda connection: reading_jobs.due_jobs(
+        connection, NOON, producers=["p"], limit=9
+    ),
+    "waiting_jobs": reading_jobs.waiting_jobs,
+    "unfinished_jobs": reading_jobs.unfinished_jobs,
+    "held_jobs": lambda connection: reading_jobs.held_jobs(connection, "w"),
     "forget_files": lambda connection: writing.forget_files(connection, NOON, limit=9),
 }
 
@@ -53,7 +60,7 @@ def test_a_question_is_one_statement_that_reads_no_whole_table(
         # To go through the page just read is right, and so is a whole partial index: it has
         # the rows that are wanted and no others.
         is_page = step.startswith("SCAN page")
-        is_partial_index = "USING INDEX ix_files" in step
+        is_partial_index = "USING INDEX ix_files" in step or "ix_jobs_due_at" in step
         assert not step.startswith("SCAN") or is_page or is_partial_index, steps
 
 

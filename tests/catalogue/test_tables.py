@@ -7,11 +7,18 @@ from hypothesis import strategies as st
 from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
 
-from tailrace.catalogue import CredentialRecord, FileRecord, LinkRecord, UploadRecord
+from tailrace.catalogue import (
+    CredentialRecord,
+    FileRecord,
+    JobRecord,
+    LinkRecord,
+    UploadRecord,
+)
 from tailrace.catalogue.tables import (
     UtcDateTime,
     credentials,
     files,
+    jobs,
     links,
     metadata,
     uploads,
@@ -24,6 +31,7 @@ from tailrace.catalogue.tables import (
         (files, FileRecord),
         (links, LinkRecord),
         (uploads, UploadRecord),
+        (jobs, JobRecord),
         (credentials, CredentialRecord),
     ],
 )
@@ -36,7 +44,12 @@ def test_a_table_has_the_fields_of_its_record_in_their_order(
 
 
 def test_a_column_may_be_null_where_its_field_may_be_none() -> None:
-    for table, record in ((files, FileRecord), (links, LinkRecord), (uploads, UploadRecord)):
+    for table, record in (
+        (files, FileRecord),
+        (links, LinkRecord),
+        (uploads, UploadRecord),
+        (jobs, JobRecord),
+    ):
         for field in dataclasses.fields(record):
             assert table.c[field.name].nullable == ("None" in str(field.type)), field.name
 

@@ -82,6 +82,19 @@ def test_of_many_reports_the_last_one_counts(ends):
     assert parent.load == 2
 
 
+def test_a_worker_that_leaves_takes_no_more(ends):
+    parent, worker = ends
+    assert not parent.takes_more, "before it is ready"
+    worker.report(1)
+    parent.hear()
+    assert parent.takes_more
+    worker.leave()
+    worker.report(1)  # of those that it still has
+    parent.hear()
+    assert parent.is_ready
+    assert not parent.takes_more
+
+
 def test_orders_come_in_their_order_and_after_what_was_given(ends, connection):
     parent, worker = ends
     accepted, _ = connection

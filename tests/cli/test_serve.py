@@ -14,12 +14,7 @@ from tailrace.settings import Settings
     ("jobs", "workers", "share"), [(16, 1, 16), (16, 2, 8), (16, 3, 6), (1, 4, 1), (100, 3, 34)]
 )
 def test_each_worker_has_its_share_of_the_jobs_rounded_up(jobs, workers, share):
-    settings = Settings(jobs=jobs, waiting_jobs=jobs)
-    assert serve._share(settings, workers) == {"jobs": share, "waiting_jobs": share}
-
-
-def test_where_no_job_may_wait_none_may_at_any_worker():
-    assert serve._share(Settings(waiting_jobs=0), 4)["waiting_jobs"] == 0
+    assert serve._share(Settings(jobs=jobs), workers) == {"jobs": share}
 
 
 def test_it_may_open_as_many_files_as_its_user():

@@ -100,6 +100,8 @@ async def test_a_key_of_another_form_is_refused_everywhere(store: BlobStore, key
     with pytest.raises(ValueError, match="not a blob key"):
         async with store.open(BlobKey(key)):
             pass
+    with pytest.raises(ValueError, match="not a blob key"):
+        store.read_at_once(BlobKey(key), 1)
 
 
 @pytest.mark.parametrize("key", ["a", "0", "ab", "a" * 64, "con", "9z"])
@@ -360,6 +362,34 @@ async def test_a_read_that_cannot_be_whole_fails_loudly(store: BlobStore, span: 
     async with store.open(KEY) as reader:
         with pytest.raises(StorageUnavailable):
             await reader.read(span)
+
+
+async def test_a_small_sealed_blob_is_read_at_once_or_not_at_all(store: BlobStore) -> None:
+    await sealed(store, b"0123456789")
+    assert store.read_at_once(KEY, 10) in (b"0123456789", None)
+    assert store.read_at_once(KEY, 9) is None
+
+
+async def test_an_empty_blob_is_read_at_once_or_not_at_all(store: BlobStore) -> None:
+    await sealed(store, b"")
+    assert store.read_at_once(KEY, 0) in (b"", None)
+
+
+@pytest.mark.parametrize("end", ["release", "abandon"])
+async def test_what_is_not_sealed_is_never_read_at_once(store: BlobStore, end: str) -> None:
+    assert store.read_at_once(KEY, 100) is None
+    writer = await store.create(KEY)
+    assert store.read_at_once(KEY, 100) is None
+    await writer.append(0, [b"0123456789"])
+    assert store.read_at_once(KEY, 100) is None
+    await getattr(writer, end)()
+    assert store.read_at_once(KEY, 100) is None
+
+
+async def test_a_removed_blob_is_not_read_at_once(store: BlobStore) -> None:
+    await sealed(store, b"0123456789")
+    await store.remove(KEY)
+    assert store.read_at_once(KEY, 100) is None
 
 
 async def test_reads_may_run_at_once(store: BlobStore) -> None:

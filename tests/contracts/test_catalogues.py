@@ -121,11 +121,14 @@ async def test_what_is_added_is_found_as_it_was(catalogue: Catalogue) -> None:
         abandoned_at=NOON + 4 * HOUR,
     )
     link = LinkRecord(LinkId("l1"), file.id, b"\0\xff", NOON, NOON + HOUR, NOON + 2 * HOUR)
-    upload = UploadRecord(b"\xff\0", file.id, NOON, NOON + HOUR, "sha-256=:AAEC:")
+    upload = UploadRecord(
+        b"\xff\0", file.id, NOON, NOON + HOUR, "sha-256=:AAEC:", '[["X", "\u00e4"]]', True
+    )
     await catalogue.add_file(file, [link], upload)
     assert await catalogue.find_file(file.id) == file
     assert await catalogue.find_links(file.id) == [link]
     assert await catalogue.find_link(link.token_hash) == (link, file)
+    assert catalogue.link_at_hand(link.token_hash) in ((link, file), None)
     assert await catalogue.find_upload(upload.key_hash) == (upload, file)
 
 
@@ -173,6 +176,7 @@ async def test_what_is_not_known_is_none(catalogue: Catalogue) -> None:
     await catalogue.add_file(a_file(), [a_link(a_file())], an_upload(a_file()))
     assert await catalogue.find_file(FileId("stranger")) is None
     assert await catalogue.find_link(b"stranger") is None
+    assert catalogue.link_at_hand(b"stranger") is None
     assert await catalogue.find_upload(b"stranger") is None
     assert await catalogue.find_links(FileId("stranger")) == []
 
@@ -451,6 +455,16 @@ async def test_files_that_have_ended_are_not_listed(catalogue: Catalogue) -> Non
     await catalogue.add_file(a_sealed_file("ended", ended_at=NOON, reason="deleted"), [])
     await catalogue.add_file(a_file("alive"), [])
     assert await catalogue.list_files(limit=10) == [(a_file("alive"), [])]
+
+
+async def test_parts_of_files_to_come_are_not_listed(catalogue: Catalogue) -> None:
+    part, file = a_file("part"), a_file("file")
+    await catalogue.add_file(
+        part, [a_link(part)], dataclasses.replace(an_upload(part), is_partial=True)
+    )
+    await catalogue.add_file(file, [], an_upload(file))
+    assert await catalogue.list_files(limit=10) == [(file, [])]
+    assert await catalogue.find_file(part.id) == part
 
 
 async def test_the_limit_counts_files_and_not_links(catalogue: Catalogue) -> None:

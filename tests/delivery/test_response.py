@@ -7,6 +7,7 @@ import time
 import zlib
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,9 @@ from starlette.middleware.gzip import GZipMiddleware
 import tailrace
 from tailrace import BlobResponse, FileResponse, cached
 from tailrace.blobs.memory import MemoryBlobs
-from tailrace.delivery import Representation, local
+from tailrace.delivery import Representation, response
 from tailrace.errors import BlobAbandoned, BlobMissing, StorageUnavailable
+from tailrace.protocol.disposition import ContentDisposition
 from tailrace.protocol.validators import EntityTag, Validators
 
 pytestmark = pytest.mark.anyio
@@ -391,15 +393,85 @@ def test_what_is_at_hand_is_answered_as_what_is_not(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: now)
-        at_once = asyncio.run(answered())
+        patch.setattr(time, "time_ns", lambda: round(now * 10**9))
+        at_once = [asyncio.run(answered()) for _ in range(2)]  # the second is remembered
         patch.setattr(cached, "_syscall", None)
         by_a_thread = asyncio.run(answered())
-    assert at_once == by_a_thread
+    assert at_once == [by_a_thread, by_a_thread]
 
 
-async def test_a_small_file_at_hand_takes_no_thread(exchange, path, monkeypatch):
+class NotOpened:
+    """What a store would open, had anybody asked."""
+
+    async def __aenter__(self):
+        pytest.fail("it was opened")
+
+    async def __aexit__(self, *_):
+        pass
+
+
+representations = st.builds(
+    Representation,
+    media_type=st.sampled_from(["text/plain", "image/png"]),
+    validators=st.builds(
+        Validators,
+        st.none() | st.builds(EntityTag, st.just("v1")),
+        st.sampled_from([None, DATE]),
+    ),
+    disposition=st.none() | st.just(ContentDisposition("attachment", "a \u2603.txt")),
+    sha256=st.none() | st.just(bytes(32)),
+    cache_control=st.none() | st.just("no-cache"),
+    length=st.sampled_from([None, 10]),
+)
+
+
+@given(representations, own_fields, st.sampled_from(["GET", "HEAD", "POST"]), asked_fields)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_blob_at_hand_is_answered_as_one_that_is_opened(
+    exchange, representation, headers, method, fields
+):
+    async def answered(*, is_at_hand):
+        store = MemoryBlobs()
+        writer = await store.create("blob")
+        await writer.append(0, [b"0123456789"])
+        await writer.seal()
+        at_once = partial(store.read_at_once, "blob") if is_at_hand else None
+        response = BlobResponse(
+            store.open("blob"), representation, headers=headers, at_once=at_once
+        )
+        asked = exchange(method, fields)
+        try:
+            await asked.whole(response)
+        except ValueError as error:  # a field that cannot be sent
+            return str(error)
+        return asked.status, asked.lines, asked.content
+
+    at_once = asyncio.run(answered(is_at_hand=True))
+    assert at_once == asyncio.run(answered(is_at_hand=False))
+
+
+async def test_a_blob_at_hand_is_not_opened(exchange):
+    representation = Representation("text/plain", Validators(None, None))
+    response = BlobResponse(NotOpened(), representation, at_once=lambda limit: b"0123456789")
+    assert (await exchange().whole(response)).content == b"0123456789"
+
+
+async def test_a_blob_shorter_than_was_sealed_is_not_delivered_at_once_either(exchange):
+    response = await sealed(
+        b"012345678",
+        Representation("text/plain", Validators(None, None), length=10),
+        at_once=lambda limit: b"012345678",
+    )
+    asked = exchange()
+    with pytest.raises(StorageUnavailable):
+        await asked.of(response)
+    assert asked.status is None
+
+
+async def test_a_small_file_at_hand_takes_no_thread(exchange, path, monkeypatch, at):
+    at(time.time() + 60)
     monkeypatch.setattr(cached, "read", lambda descriptor, start, stop: b"0123456789")
-    monkeypatch.setattr(local, "_threads", None)
+    monkeypatch.setattr(response, "open_file", None)
     assert (await exchange().whole(FileResponse(path))).content == b"0123456789"
 
 
@@ -417,7 +489,8 @@ async def test_what_is_added_to_one_answer_is_not_in_the_next(exchange, path):
         assert [name for name, _ in answer.lines].count("x-more") == 1
 
 
-async def test_a_file_changed_between_two_requests_is_sent_as_it_is(exchange, path):
+async def test_a_file_changed_between_two_requests_is_sent_as_it_is(exchange, path, at):
+    at(time.time() + 60)
     first = await exchange().whole(FileResponse(path))
     path.write_bytes(b"ABCDEFGHIJ")
     second = await exchange().whole(FileResponse(path))

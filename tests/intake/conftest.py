@@ -1,6 +1,7 @@
 """What the tests of this room share."""
 
 import asyncio
+import dataclasses
 import hashlib
 import shutil
 import sqlite3
@@ -15,10 +16,21 @@ import pytest
 from tailrace.blobs import BlobKey, BlobState, BlobStore
 from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.blobs.memory import MemoryBlobs
-from tailrace.catalogue import Catalogue, FileRecord, FileState, UploadRecord
+from tailrace.catalogue import (
+    Catalogue,
+    FileRecord,
+    FileState,
+    JobRecord,
+    LinkRecord,
+    Origin,
+    UploadRecord,
+)
 from tailrace.catalogue.sql import open_catalogue
 from tailrace.errors import BlobMissing
-from tailrace.intake.files import Files, Writers
+from tailrace.intake.files import Files, GrowingFile, Writers
+from tailrace.intake.jobs import Jobs
+from tailrace.intake.jobs.embedded import LEASE, CatalogueQueue
+from tailrace.intake.producers import AnyProducer
 from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
 from tailrace.intake.waiting_digests import WaitingDigests
@@ -55,6 +67,10 @@ class Room:
     digests: WaitingDigests = field(default_factory=WaitingDigests)
     _turns: Turns | None = None
 
+    def patience(self, silent_seconds: float) -> None:
+        """Let a writer be silent for so long before it is taken for dead."""
+        self._turns = Turns(self.store, silent_seconds)
+
     @property
     def turns(self) -> Turns:
         if self._turns is None:
@@ -75,10 +91,61 @@ class Room:
         )
 
     @property
+    def scratch(self) -> Path:
+        return Path(self.settings.data) / "scratch"
+
+    @property
     def uploads(self) -> Uploads:
         return Uploads(
             self.files, self.store, self.catalogue, self.turns, self.clock, self.settings
         )
+
+    def jobs(self, *producers: AnyProducer, at_once: int = 1, **settings: Any) -> Jobs:
+        """Make the runner of one worker, who takes up the jobs of these producers."""
+        queue = CatalogueQueue(self.catalogue, self.clock)
+        known = {producer.name: producer for producer in producers}
+        return Jobs(self.files, queue, known, at_once=at_once, **settings)
+
+    async def lost_job(
+        self,
+        producer: AnyProducer,
+        *,
+        content: bytes,
+        attempts: int,
+        lives: bool = False,
+        **facts: Any,
+    ) -> tuple[FileRecord, GrowingFile]:
+        """Return a file as a worker leaves it that is lost, and its writer if that lives."""
+        now = self.clock()
+
+        async def submit(file: FileRecord, link: LinkRecord) -> None:
+            job = JobRecord(
+                file_id=file.id,
+                producer=producer.name,
+                arguments="{}",
+                key_hash=None,
+                is_for_reader=False,
+                submitted_at=now,
+                deadline_at=now + timedelta(days=1),
+                due_at=now + LEASE,
+                worker="lost",
+                attempts=attempts,
+                progress=None,
+            )
+            job = dataclasses.replace(job, **facts)
+            await self.catalogue.add_file(file, [link], job=job)
+
+        file = await self.files.begin(
+            name="a", media_type="text/plain", origin=Origin.JOB, submit=submit
+        )
+
+        async def source() -> AsyncIterator[bytes]:
+            yield content
+
+        await file.fill(source())
+        if not lives:
+            await file.release()
+        return file.record, file
 
     async def records(self) -> list[FileRecord]:
         """Return all files that have not ended, oldest first."""
@@ -95,17 +162,24 @@ class Room:
         """Assert what must be true when no request and no run is under way.
 
         Each record says what its blob is. What still grows has no writer, and is an upload
-        that can be resumed. No blob is unknown.
+        that can be resumed, or a job that waits. No blob is unknown, and no directory left.
         """
         async with asyncio.timeout(30):
             await self.writers.ended()
         growing = await self.catalogue.growing_files()
         uploads = {file.id: upload for file, upload in growing}
+        waiting = {
+            job.file_id
+            for job in await self.catalogue.unfinished_jobs()
+            if job.due_at is not None and job.worker is None
+        }
         known = set()
         for file in await self.records():
             match file.state:
                 case FileState.GROWING:
-                    await self._check_growing(file, uploads[file.id])
+                    if file.id not in waiting:
+                        self._check_waits(uploads[file.id])
+                    await self._check_free(file)
                     known.add(file.blob)
                 case FileState.SEALED:
                     await self._check_sealed(file)
@@ -114,12 +188,20 @@ class Room:
                     assert file.reason
                     with pytest.raises(BlobMissing):
                         await self.store.status(file.blob)
+        for file, upload in growing:
+            if upload is not None and upload.is_partial:  # which are in no list
+                self._check_waits(upload)
+                await self._check_free(file)
+                known.add(file.blob)
         assert {key async for key in self.store.keys()} == known
+        assert not self.scratch.exists() or not list(self.scratch.iterdir())
 
-    async def _check_growing(self, file: FileRecord, upload: UploadRecord | None) -> None:
+    def _check_waits(self, upload: UploadRecord | None) -> None:
         assert upload is not None
         assert upload.expires_at is not None
         assert upload.expires_at > self.clock.now
+
+    async def _check_free(self, file: FileRecord) -> None:
         writer = await self.store.resume(file.blob)
         await writer.release()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ from tailrace.errors import (
     UploadEnded,
     UploadNotKnown,
 )
-from tailrace.intake.uploads import Upload
+from tailrace.intake.progress import Upload
 from tailrace.protocol.uploads import Append, Concatenate, ContentDigest, Create
 
 pytestmark = pytest.mark.anyio
@@ -326,6 +327,52 @@ async def test_however_often_it_is_cut_an_upload_ends_whole(room, begins_with, s
     await room.check()
 
 
+@given(
+    appends=st.lists(
+        st.tuples(
+            st.booleans(),
+            st.integers(0, 4),
+            st.sampled_from(["kept", "cut", "verified", "wrong"]),
+        ),
+        max_size=6,
+    )
+)
+@hypothesis_settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+async def test_an_upload_agrees_with_its_model_whatever_dialect_its_requests_are_in(
+    room, appends
+):
+    """In one dialect the length is the end, in the other only a word is."""
+    model = b""
+    upload = await room.uploads.create(beginning(complete_length=8), content())
+    for ends_at_length, length, outcome in appends:
+        rest = WHOLE[len(model) : len(model) + length]
+        digests = {"verified": digest_of(rest), "wrong": digest_of(rest + b"!")}
+        command = appending(
+            len(model), ends_at_length=ends_at_length, content_digests=digests.get(outcome, ())
+        )
+        sent = cut(rest) if outcome == "cut" else content(rest)
+        is_complete = ends_at_length and outcome in ("kept", "verified")
+        with contextlib.suppress(ClientDisconnected, ContentDigestMismatch):
+            await room.uploads.append(upload.key, command, sent)
+            assert outcome in ("kept", "verified")
+        model += b"" if outcome == "wrong" else rest
+        got = await room.uploads.get(upload.key)
+        assert got.progress.offset == len(model)
+        assert got.progress.is_complete is (is_complete and model == WHOLE)
+        if got.progress.is_complete:
+            break
+    ended = await room.uploads.append(
+        upload.key,
+        appending(len(model), is_complete=True, content_length=8 - len(model)),
+        content(WHOLE[len(model) :]),
+    )
+    assert ended.progress.is_complete
+    assert await room.content(upload.file.blob) == WHOLE
+    await room.check()
+
+
 async def test_a_creation_that_is_cut_keeps_what_came(any_room):
     with pytest.raises(ClientDisconnected):
         await any_room.uploads.create(beginning(), cut(WHOLE[:3]))
@@ -367,6 +414,7 @@ async def test_two_writers_at_once_are_one_too_many_and_nothing_is_lost(any_room
 
 
 async def test_a_second_writer_is_refused_while_the_first_sends(any_room):
+    any_room.patience(20)
     upload = await any_room.uploads.create(beginning(), content(b"abc"))
     is_enough = asyncio.Event()
 
@@ -423,6 +471,32 @@ async def test_whoever_only_looks_ends_nobody(any_room):
     assert (await any_room.uploads.look(upload.key)).progress.offset == 3
     slow.may_end.set()
     assert (await first).progress.offset == 3
+
+
+async def test_whoever_only_looks_leaves_the_right_to_write_to_whoever_has_it(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    elsewhere = await any_room.store.resume(upload.file.blob)
+    assert (await any_room.uploads.look(upload.key)).progress.offset == 3
+    await elsewhere.release()
+
+
+async def test_no_append_is_refused_because_somebody_looks(any_room):
+    upload = await any_room.uploads.create(beginning(), content())
+    for offset in range(20):
+        *looked, appended = await asyncio.gather(
+            *(any_room.uploads.look(upload.key) for _ in range(4)),
+            any_room.uploads.append(upload.key, appending(offset), content(b"a")),
+        )
+        assert appended.progress.offset == offset + 1
+        assert {seen.progress.offset for seen in looked} <= {offset, offset + 1}
+    await any_room.check()
+
+
+async def test_whoever_looks_at_what_was_given_up_is_told_so(any_room):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    await any_room.uploads.cancel(upload.key)
+    with pytest.raises(UploadEnded):
+        await any_room.uploads.look(upload.key)
 
 
 async def test_a_cancelled_upload_is_read_no_further(any_room):

@@ -77,7 +77,6 @@ def test_where_the_file_system_cannot_tell_nothing_counts_as_resident(descriptor
 
     monkeypatch.setattr(os, "preadv", unsupported)
     assert cache.resident_stop(descriptor, 5, LENGTH) == 5
-    assert cache.read_resident(descriptor, 5, 10) is None
 
 
 def test_reading_ahead_makes_it_resident(cold):
@@ -85,21 +84,12 @@ def test_reading_ahead_makes_it_resident(cold):
     assert cache.resident_stop(cold, 0, LENGTH) == LENGTH
 
 
-def test_small_content_that_is_resident_is_read_at_once(descriptor):
-    assert cache.read_resident(descriptor, 10, 20) == os.pread(descriptor, 10, 10)
-
-
-def test_small_content_that_would_have_to_be_waited_for_is_not_read(descriptor, monkeypatch):
+def test_what_would_have_to_be_waited_for_is_not_resident(descriptor, monkeypatch):
     def block(*_):
         raise BlockingIOError
 
     monkeypatch.setattr(os, "preadv", block)
     assert cache.resident_stop(descriptor, 0, LENGTH) == 0
-    assert cache.read_resident(descriptor, 10, 20) is None
-
-
-def test_content_that_is_not_all_there_is_not_read(descriptor):
-    assert cache.read_resident(descriptor, LENGTH - 5, LENGTH + 5) is None
 
 
 def test_a_descriptor_closed_meanwhile_does_not_matter(cold, monkeypatch):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving import BODY, GET, GET_1_0, HEAD, PATH_SEND, Cut, answering, sending, start, until
 
+from tailrace import cached
 from tailrace.errors import BlobAbandoned, StorageUnavailable
 from tailrace.server import cache
 
@@ -419,7 +420,7 @@ def test_nothing_else_is_sent_meanwhile(served, path, steps, outcome):
 
 
 def test_a_disk_that_is_slow_is_waited_for(served, path, content, monkeypatch):
-    monkeypatch.setattr(cache, "read_resident", lambda *_: None)
+    monkeypatch.setattr(cached, "read", lambda *_: None)
     monkeypatch.setattr(cache, "resident_stop", lambda descriptor, start, stop: start)
     served.app = in_pieces(path, lambda: each([(0, 10), (10, 200_000)]))
     assert served.get().content == content[:200_010]

@@ -6,6 +6,7 @@ import itertools
 import os
 import resource
 import threading
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from serving import BODY, GET, SECONDS_FOR_ANYTHING, answering, start, until
 
 from tailrace.errors import ClientDisconnected, StorageFull, StorageUnavailable
 from tailrace.server import Disconnected
+from tailrace.server.receiving import keep_uncopied
 
 LAND = "tailrace.request.land"
 KIB = 1024
@@ -325,6 +327,61 @@ def test_longer_content_stays_in_the_kernel_until_it_is_asked_for(served, length
         client.send(bytes(length))
         assert client.response().content == b"%d" % length
     assert paused == [stays]
+
+
+@given(
+    pieces=st.lists(st.binary(max_size=200), max_size=8),
+    asked_at=st.lists(st.integers(0, 8), max_size=4),
+)
+def test_pieces_that_wait_together_are_received_in_order(pieces, asked_at):
+    cycle = SimpleNamespace(body=bytearray())
+    received = b""
+    for number, piece in enumerate(pieces):
+        keep_uncopied(cycle)
+        cycle.body += piece  # as uvicorn does
+        if number in asked_at:
+            received, cycle.body = received + bytes(cycle.body), bytearray()
+    assert received + bytes(cycle.body) == b"".join(pieces)
+
+
+def test_a_piece_that_comes_alone_is_not_copied():
+    cycle = SimpleNamespace(body=bytearray())
+    piece = b"a piece"
+    keep_uncopied(cycle)
+    cycle.body += piece
+    assert bytes(cycle.body) is piece
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 9000000", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
+def test_content_that_nobody_asks_for_does_not_keep_the_answer_from_the_client(
+    served, framing, connection, nothing_left
+):
+    served.app = answering(b"no, thanks")
+    fields = b"\r\n".join([b"Host: a", b"Connection: " + connection, framing])
+    with served.connect() as client:
+        client.send(b"PUT / HTTP/1.1\r\n", fields, b"\r\n\r\n")
+        client.send(b"10\r\n0123456789abcdef\r\n" * 200_000)
+        assert client.response().content == b"no, thanks"
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 70000", b"Transfer-Encoding: chunked"])
+def test_a_client_that_leaves_when_all_was_received_is_seen(served, framing, nothing_left):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(len(await received(receive)))
+        seen.append((await receive())["type"])
+
+    served.app = app
+    content = b"11170\r\n" + bytes(70_000) + b"\r\n0\r\n\r\n"
+    with served.connect() as client:
+        client.send(b"PUT / HTTP/1.1\r\nHost: a\r\n", framing, b"\r\n\r\n")
+        client.send(content if b"chunked" in framing else bytes(70_000))
+        until(lambda: seen)
+        client.reset()
+        until(lambda: len(seen) > 1)
+    assert seen == [70_000, "http.disconnect"]
 
 
 # --- what comes after ---------------------------------------------------------------------

@@ -1,8 +1,10 @@
+import asyncio
 import contextlib
 import socket
 import sys
 
 import pytest
+import uvloop
 
 from tailrace.server import tcp
 
@@ -124,6 +126,29 @@ def test_a_connection_that_was_closed_is_left_alone(pair):
     server, _ = pair
     with tcp.corked(server):
         server.close()
+
+
+class Closing(asyncio.Protocol):
+    """Tells when its transport has closed its socket."""
+
+    def __init__(self):
+        self.is_lost = asyncio.Event()
+
+    def connection_lost(self, exc):
+        asyncio.get_running_loop().call_soon(self.is_lost.set)  # it closes it right after this
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_transport_that_was_closed_is_left_alone(pair, new_loop):
+    async def run():
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(Closing, sock=pair[1].dup())
+        with tcp.corked(transport.get_extra_info("socket")):
+            transport.abort()
+            await protocol.is_lost.wait()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run())
 
 
 def test_a_unix_socket_is_left_alone():

@@ -95,6 +95,13 @@ async def test_what_we_use_of_a_connection_is_there():
     assert protocol.scheme == "http"
     assert protocol.server_state.default_headers == []
     assert isinstance(protocol.flow, FlowControl)
+    # All that it has, for ours makes the same by itself, but for the event.
+    assert set(vars(protocol.flow)) == {
+        "_transport",
+        "read_paused",
+        "write_paused",
+        "_is_writable_event",
+    }
     assert not protocol.flow.write_paused
     assert not protocol.flow.read_paused
     assert protocol.cycle is None

@@ -6,28 +6,22 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from tailrace.asgi.answering import problem_response
-from tailrace.asgi.hosts import OneHost
+from tailrace.asgi.hosts import OwnNames
+from tailrace.asgi.making import Making
 from tailrace.asgi.routes import routes
+from tailrace.asgi.shortcut import SmallFilesByLink
 from tailrace.errors import ConfigurationError
 from tailrace.intake.producers import AnyProducer, Producer, producer
-from tailrace.intake.producers.declared import (
-    Declare,
-    FromArguments,
-    Generated,
-    OnDisconnect,
-    Parameters,
-    Yielded,
-)
+from tailrace.intake.producers.declared import Declare, Options, Parameters, Returned
 from tailrace.protocol.problems import Problem
 from tailrace.service import Service, running
 from tailrace.settings import Settings, settings
@@ -104,57 +98,55 @@ class Tailrace:
                 f"there are two producers of the name {producer.name!r}: rename one"
             )
 
-    @overload
-    def producer(
-        self, function: Callable[Parameters, Generated[Yielded]], /
-    ) -> Producer[Parameters, Yielded]: ...
+    async def make(self, producer: str | AnyProducer, /, **arguments: object) -> Making:
+        """Begin a run, and return it at once; its link can be read from now on.
+
+        The arguments are validated like those of a request.
+
+        Raises:
+            ProducerNotKnown: none has this name.
+            InvalidArguments: the arguments are not what the producer takes.
+            ServiceBusy: too many runs wait already.
+        """
+        service = self.service
+        if isinstance(producer, str):
+            producer = service.producer(producer)
+        return Making(service, await service.jobs.start(producer, arguments))
 
     @overload
     def producer(
-        self,
-        *,
-        media_type: str | FromArguments | None = None,
-        name: str | FromArguments | None = None,
-        on_disconnect: OnDisconnect = "finish",
-        safe: bool = False,
-    ) -> Declare: ...
+        self, function: Callable[Parameters, Returned], /, **options: Unpack[Options]
+    ) -> Producer[Parameters, Returned]: ...
+
+    @overload
+    def producer(self, **options: Unpack[Options]) -> Declare: ...
 
     def producer(  # type: ignore[misc]  # false alarm: the function of that name passes
-        self,
-        function: Callable[..., Generated[Any]] | None = None,
-        /,
-        *,
-        media_type: str | FromArguments | None = None,
-        name: str | FromArguments | None = None,
-        on_disconnect: OnDisconnect = "finish",
-        safe: bool = False,
-    ) -> Producer[..., Any] | Declare:
+        self, function: Callable[..., Any] | None = None, /, **options: Unpack[Options]
+    ) -> AnyProducer | Declare:
         """Declare a producer and offer it; see `tailrace.producer`."""
 
         def declare(
-            function: Callable[Parameters, Generated[Yielded]], /
-        ) -> Producer[Parameters, Yielded]:
-            declaring = producer(
-                media_type=media_type, name=name, on_disconnect=on_disconnect, safe=safe
-            )
-            declared = declaring(function)
+            function: Callable[Parameters, Returned], /
+        ) -> Producer[Parameters, Returned]:
+            declared = producer(**options)(function)
             self.add(declared)
             return declared
 
         return declare if function is None else declare(function)
 
 
-def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -> Starlette:
+def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -> ASGIApp:
     """Return an application that is tailrace alone; every error is problem details.
 
     `local_names` are the only domain names it answers for; None is all.
     """
-    return Starlette(
+    app = Starlette(
         routes=tailrace.routes,
-        middleware=[Middleware(OneHost, local_names=local_names)],
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )
+    return OwnNames(SmallFilesByLink(app, lambda: tailrace.service), local_names)
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:

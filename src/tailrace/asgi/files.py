@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from tailrace.asgi.answering import json_response
 from tailrace.asgi.representing import SAFETY, Addresses, representation_of
-from tailrace.asgi.requests import address_of, arguments, query_arguments
+from tailrace.asgi.requests import address_of, arguments, asks_for_download, query_arguments
 from tailrace.catalogue import FileId, FileRecord
 from tailrace.delivery import BlobResponse
 from tailrace.errors import InvalidArguments
@@ -72,8 +72,9 @@ async def send(service: Service, request: Request) -> Response:
     file = await _readable(service, request)
     return BlobResponse(
         service.store.open(file.blob),
-        representation_of(file, download="download" in request.query_params),
+        representation_of(file, download=asks_for_download(request)),
         headers=SAFETY,
+        at_once=partial(service.store.read_at_once, file.blob),
         sealed_sha256=partial(service.files.sha256, file),
         proxy=service.proxy,
     )

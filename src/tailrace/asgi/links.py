@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tailrace.asgi.answering import json_response
 from tailrace.asgi.events import EventsResponse
 from tailrace.asgi.representing import SAFETY, Addresses, representation_of
-from tailrace.asgi.requests import address_of
+from tailrace.asgi.requests import address_of, asks_for_download
 from tailrace.catalogue import FileRecord, LinkRecord
 from tailrace.delivery import BlobResponse
 from tailrace.protocol import negotiation
@@ -54,8 +54,9 @@ _AS_ASKED = {"application/json": _json}
 def _bytes(service: Service, request: Request, file: FileRecord) -> Response:
     return BlobResponse(
         service.store.open(file.blob),
-        representation_of(file, download="download" in request.query_params),
+        representation_of(file, download=asks_for_download(request)),
         headers=SAFETY,
+        at_once=partial(service.store.read_at_once, file.blob),
         sealed_sha256=partial(service.files.sha256, file),
         proxy=service.proxy,
     )

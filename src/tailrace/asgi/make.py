@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from tailrace.asgi.answering import error_response, json_response, problem_response
-from tailrace.asgi.representing import SAFETY, Addresses, representation_of
+from tailrace.asgi.answering import json_response, problem_response
+from tailrace.asgi.job_response import JobResponse, PromiseResponse
+from tailrace.asgi.representing import Addresses
 from tailrace.asgi.requests import address_of, arguments, fields_of, query_arguments
-from tailrace.blobs import BlobState
-from tailrace.delivery import UntilDisconnect, deliver
-from tailrace.errors import BlobMissing, ClientDisconnected, ProducerError, TailraceError
-from tailrace.intake.files import Files
-from tailrace.intake.jobs import Job
 from tailrace.intake.producers import AnyProducer
 from tailrace.protocol import prefer, problems
-from tailrace.protocol.prefer import Preferences
+from tailrace.protocol.idempotency import parse_key
 from tailrace.service import Service
 
 
@@ -61,75 +56,21 @@ async def make_safely(service: Service, request: Request) -> Response:
 async def _run(
     service: Service, request: Request, producer: AnyProducer, given: Mapping[str, Any]
 ) -> Response:
-    job = await service.jobs.start(producer, given)
-    addresses = Addresses(
-        address_of(request, f"/make/{producer.name}", service.settings.public_url), service
+    fields = fields_of(request)
+    preferences = prefer.parse(fields)
+    key = parse_key(fields)
+    job = await service.jobs.start(
+        producer,
+        given,
+        for_reader=producer.on_disconnect == "cancel" and not preferences.respond_async,
+        key_hash=None if key is None else _hash_of(producer, key),
     )
-    address = addresses.link(job.file.link, job.file.record)
-    link = {"Link": f'<{address}>; rel="alternate"'}
-    preferences = prefer.parse(fields_of(request))
+    base = address_of(request, f"/make/{producer.name}", service.settings.public_url)
+    addresses = Addresses(base, service)
     if preferences.respond_async:
-        applied = prefer.applied(Preferences(respond_async=True))
-        assert applied is not None
-        headers = {"Location": address, "Preference-Applied": applied}
-        content = await addresses.file(job.file.record, [job.file.link])
-        return json_response(content, 202, headers | link)
-
-    headers = SAFETY | link | {"Content-Location": address, "Vary": "Prefer"}
-    return JobResponse(service.files, job, headers)
+        return PromiseResponse(addresses, job, preferences.wait)
+    return JobResponse(service, job, addresses)
 
 
-class JobResponse(Response):
-    """Sends what a run makes, as it is made.
-
-    The head waits for the first byte: a run that fails before is told with its status. A
-    failure after it cuts the connection. If the client leaves, the producer's
-    `on_disconnect` says what becomes of the run.
-    """
-
-    def __init__(self, files: Files, job: Job, headers: Mapping[str, str]) -> None:
-        self.status_code = 200
-        self.background = None
-        self.init_headers(headers)
-        self._files = files
-        self._job = job
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            failure = await self._deliver(scope, receive, send)
-        except ClientDisconnected:
-            if self._job.producer.on_disconnect == "cancel":
-                self._job.cancel("its reader left")
-            return
-        if failure is not None:
-            await error_response(failure)(scope, receive, send)
-
-    async def _deliver(
-        self, scope: Scope, receive: Receive, send: Send
-    ) -> TailraceError | None:
-        record = self._job.file.record
-        try:
-            async with self._files.store.open(record.blob) as reader:
-                async with UntilDisconnect(receive):
-                    status = await reader.wait_beyond(0)
-                if status.state is BlobState.ABANDONED:
-                    return self._failure()
-                await deliver(
-                    reader,
-                    representation_of(record, download=False),
-                    scope,
-                    receive,
-                    send,
-                    further=list(self.headers.items()),
-                    sealed_sha256=partial(self._files.sha256, record),
-                    conditional=False,
-                )
-        except BlobMissing:  # it failed before we could open it
-            return self._failure()
-        return None
-
-    def _failure(self) -> TailraceError:
-        failure = self._job.failure
-        if isinstance(failure, TailraceError):
-            return failure
-        return ProducerError(f"the run of {self._job.producer.name} was cancelled")
+def _hash_of(producer: AnyProducer, key: str) -> bytes:
+    return hashlib.sha256(f"{producer.name}\0{key}".encode()).digest()

@@ -6,9 +6,11 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from tailrace.blobs import BlobKey
 from tailrace.catalogue import FileRecord, FileState, LinkRecord
 from tailrace.delivery import Representation
 from tailrace.errors import BlobMissing
@@ -90,12 +92,33 @@ def representation_of(file: FileRecord, *, download: bool) -> Representation:
     Its entity tag is the key of its blob: random, used once, and sealed bytes never change.
     Types that a browser would run are always an attachment.
     """
-    attach = download or is_active_content(file.media_type)
+    return _representation(
+        file.media_type,
+        file.blob,
+        file.name,
+        file.sha256,
+        file.sealed_at,
+        file.length,
+        download,
+    )
+
+
+@lru_cache(maxsize=512)  # each takes some 10 µs to make, and a hot file is asked for again
+def _representation(
+    media_type: str,
+    blob: BlobKey,
+    name: str,
+    sha256: bytes | None,
+    sealed_at: datetime | None,
+    length: int | None,
+    download: bool,
+) -> Representation:
+    attach = download or is_active_content(media_type)
     return Representation(
-        media_type=file.media_type,
-        validators=Validators(EntityTag(file.blob), file.sealed_at),
-        disposition=ContentDisposition("attachment" if attach else "inline", file.name),
-        sha256=file.sha256,
+        media_type=media_type,
+        validators=Validators(EntityTag(blob), sealed_at),
+        disposition=ContentDisposition("attachment" if attach else "inline", name),
+        sha256=sha256,
         cache_control="private, immutable",
-        length=file.length,
+        length=length,
     )

@@ -31,7 +31,8 @@ class Resource:
 
     `current` gives the service while it runs. A method that is `open` needs no credential,
     because the path itself is the right to use it. HEAD is answered as GET, OPTIONS with
-    what is allowed, and anything else with 405.
+    what is allowed, and anything else with 405. To each answer to OPTIONS, and each 405, is
+    added what is allowed, unless it says so itself.
     """
 
     current: Current
@@ -61,6 +62,12 @@ class Resource:
             await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
+        response = await self._answer(request)
+        if request.method == "OPTIONS" or response.status_code == 405:  # RFC 9110 §15.5.6
+            response.headers.setdefault("Allow", ", ".join(self._allowed()))
+        return response
+
+    async def _answer(self, request: Request) -> Response:
         method = request.method
         answering = self.methods.get(method)
         if answering is None and method == "HEAD":
@@ -78,15 +85,17 @@ class Resource:
             return _told(method, exc)
 
     def _refuse(self, method: str) -> Response:
+        if method == "OPTIONS":
+            return Response(status_code=204)
+        return problem_response(problems.method_not_allowed(method, self._allowed()))
+
+    def _allowed(self) -> list[str]:
         allowed = [*self.methods]
         if "GET" in allowed and "HEAD" not in allowed:
             allowed.insert(allowed.index("GET") + 1, "HEAD")
         if "OPTIONS" not in allowed:
             allowed.append("OPTIONS")
-        headers = {"Allow": ", ".join(allowed)}  # RFC 9110 §15.5.6
-        if method == "OPTIONS":
-            return Response(status_code=204, headers=headers)
-        return problem_response(problems.method_not_allowed(method, allowed), headers)
+        return allowed
 
 
 def _told(method: str, error: TailraceError) -> Response:

@@ -31,7 +31,7 @@ def routes(current: Current) -> list[Route]:
             PATCH=uploads.resource,
             DELETE=uploads.resource,
             POST=uploads.overridden,
-            OPTIONS=uploads.announce_resource,
+            OPTIONS=uploads.announce,
         ),
         route("/make", GET=make.list_producers),
         route("/make/{producer}", POST=make.make, GET=make.make_safely),

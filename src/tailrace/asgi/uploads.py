@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import assert_never
 
@@ -25,8 +25,8 @@ from tailrace.asgi.requests import (
 )
 from tailrace.errors import LengthExceeded, MalformedContent, TailraceError
 from tailrace.intake import forms
+from tailrace.intake.progress import Upload
 from tailrace.intake.settling import settled
-from tailrace.intake.uploads import Upload
 from tailrace.protocol import negotiation, problems, uploads
 from tailrace.protocol.disposition import safe_name
 from tailrace.protocol.fields import Fields
@@ -46,21 +46,20 @@ from tailrace.protocol.uploads import (
     Outcome,
     RequestHead,
     RetrieveOffset,
+    plain,
 )
-from tailrace.protocol.uploads.metadata import read_content_length
+from tailrace.protocol.uploads.metadata import DEFAULT_NAME, read_content_length
 from tailrace.service import Service
 
-UNNAMED = "upload"
-
 _OVERRIDING = ("HEAD", "PATCH", "DELETE")
-_OF_UPLOAD = ("GET", "HEAD", "PATCH", "DELETE", "PUT", "OPTIONS")
 
 
 async def create(service: Service, request: Request) -> Response:
     """Take a POST: a form, whose files become files, or one file in any dialect."""
-    if media_type_of(request) == forms.MEDIA_TYPE and "upload-complete" not in request.headers:
-        return await _take_form(service, request)
     head = RequestHead("POST", fields_of(request), request.query_params.get("name"))
+    is_plain = uploads.dialect_of(head) is plain
+    if is_plain and media_type_of(request) == forms.MEDIA_TYPE:
+        return await _take_form(service, request)
     return await _in_dialect(service, request, head, "/uploads")
 
 
@@ -84,25 +83,14 @@ async def overridden(service: Service, request: Request) -> Response:
     """
     method = request.headers.get("x-http-method-override", "").upper()
     if method not in _OVERRIDING:
-        problem = problems.method_not_allowed("POST", _OF_UPLOAD)
-        return problem_response(problem, {"Allow": ", ".join(_OF_UPLOAD)})
+        return problem_response(problems.method_not_allowed("POST", _OVERRIDING))
     return await _resource(service, request, method)
 
 
 async def announce(service: Service, request: Request) -> Response:
     """Answer OPTIONS: what every dialect says of itself."""
-    return _announcement(service, ("POST", "OPTIONS"))
-
-
-async def announce_resource(service: Service, request: Request) -> Response:
-    """Answer OPTIONS on one upload."""
-    return _announcement(service, _OF_UPLOAD)
-
-
-def _announcement(service: Service, allowed: Sequence[str]) -> Response:
     head = uploads.announce(service.uploads.limits)
-    allow = {"Allow": ", ".join(allowed)}
-    return Response(status_code=head.status, headers=dict(head.fields) | allow)
+    return Response(status_code=head.status, headers=dict(head.fields))
 
 
 async def _resource(service: Service, request: Request, method: str) -> Response:
@@ -247,7 +235,7 @@ async def _take_parts(service: Service, request: Request, taken: list[Upload]) -
                         raise LengthExceeded(service.settings.form_limit)
                 continue
             command = Create(
-                name=safe_name(part.file_name, UNNAMED),
+                name=safe_name(part.file_name, DEFAULT_NAME),
                 media_type=part.media_type,
                 complete_length=None,
                 is_complete=True,

@@ -186,6 +186,13 @@ class BlobStore(Protocol):
             BlobMissing: there is no such blob.
         """
 
+    def read_at_once(self, key: BlobKey, limit_bytes: int) -> bytes | None:
+        """Return all bytes of a sealed blob that can be had without waiting.
+
+        None where they are more than the limit, or where `open` has to be asked: there may be
+        no such blob, it may be growing, or nobody knows without waiting.
+        """
+
     async def status(self, key: BlobKey) -> BlobStatus:
         """Return state and length.
 

@@ -56,6 +56,10 @@ class RunningDigest:
                 Span(self.covered, min(self.covered + _READ_BYTES, length))
             )
             await self.update(self.covered, [chunk])
+        return self.digest()
+
+    def digest(self) -> bytes:
+        """Return the digest of what was taken in so far."""
         return self._hash.digest()
 
     def _update_all(self, chunks: Sequence[bytes]) -> None:

@@ -74,6 +74,12 @@ class MemoryBlobs:
         finally:
             reader.close()
 
+    def read_at_once(self, key: BlobKey, limit_bytes: int) -> bytes | None:
+        blob = self._blobs.get(checked(key))
+        if blob is None or blob.growth.status.state is not BlobState.SEALED:
+            return None
+        return bytes(blob.content) if len(blob.content) <= limit_bytes else None
+
     async def status(self, key: BlobKey) -> BlobStatus:
         return self._find(key).growth.status
 

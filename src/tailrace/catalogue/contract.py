@@ -8,29 +8,36 @@ if it has no room.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from tailrace.blobs import BlobKey
 from tailrace.catalogue.records import (
     CredentialRecord,
     FileId,
     FileRecord,
+    JobRecord,
     LinkRecord,
     UploadRecord,
 )
 
 
 class Catalogue(Protocol):
-    """What is known of the bytes: files, links, uploads, credentials."""
+    """What is known of the bytes: files, links, uploads, jobs, credentials."""
 
     async def add_file(
         self,
         file: FileRecord,
         links: Sequence[LinkRecord],
         upload: UploadRecord | None = None,
+        job: JobRecord | None = None,
     ) -> None:
-        """Make a file known, with its first links and, if it is uploaded, its upload."""
+        """Make a file known, with its first links and what writes it: an upload, a job.
+
+        Raises:
+            JobKnown: a file that was not given up, and has not ended, has the job's key.
+        """
 
     async def find_file(self, file_id: FileId) -> FileRecord | None: ...
 
@@ -38,6 +45,8 @@ class Catalogue(Protocol):
         self, *, limit: int, after: FileId | None = None
     ) -> Sequence[tuple[FileRecord, Sequence[LinkRecord]]]:
         """Return files that have not ended, newest first, each with its links.
+
+        Those that are only to become parts of others are left out.
 
         `after` is the id of the last file of the page before; of an unknown id it is as
         if there were none older.
@@ -56,6 +65,12 @@ class Catalogue(Protocol):
     async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
         """Return a link and its file. This is the hot look-up of every download."""
 
+    def link_at_hand(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        """Return a link and its file as they are now, if that is known without waiting.
+
+        None may mean as well that there is no such link: then `find_link` tells.
+        """
+
     async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None: ...
 
     async def extend_upload(self, key_hash: bytes, expires_at: datetime | None) -> None:
@@ -66,6 +81,11 @@ class Catalogue(Protocol):
 
         Of a file that is no longer growing, or not known, nothing is changed.
         """
+
+    async def describe_file(
+        self, file_id: FileId, *, name: str, media_type: str, complete_length: int | None
+    ) -> None:
+        """Note what the writer of a growing file now says of it; else as `promise_length`."""
 
     async def seal_file(
         self, file_id: FileId, *, length: int, sha256: bytes | None, sealed_at: datetime
@@ -94,6 +114,52 @@ class Catalogue(Protocol):
         Raises:
             FileNotKnown: there is no such file.
         """
+
+    async def replace_blob(self, file_id: FileId, blob: BlobKey) -> FileRecord:
+        """Give a growing file another blob, of which nothing is known; else as `seal_file`."""
+
+    async def find_job(self, file_id: FileId) -> JobRecord | None: ...
+
+    async def due_jobs(
+        self, now: datetime, *, producers: Collection[str], limit: int
+    ) -> Sequence[tuple[FileRecord, JobRecord]]:
+        """Return jobs of these producers that a worker may take, the longest due first."""
+
+    async def waiting_jobs(self) -> int:
+        """Return how many jobs no worker has."""
+
+    async def unfinished_jobs(self) -> Sequence[JobRecord]:
+        """Return the jobs of all growing files."""
+
+    async def claim_job(
+        self, file_id: FileId, worker: str, *, now: datetime, until: datetime
+    ) -> JobRecord | None:
+        """Give a job that is due to a worker, as one more attempt, and return it.
+
+        Of several claims at once one succeeds; of a job that is not due, or whose file no
+        longer grows, none does.
+        """
+
+    async def beat_jobs(
+        self,
+        worker: str,
+        running: Collection[FileId],
+        *,
+        until: datetime,
+        progress: Mapping[FileId, str],
+    ) -> frozenset[FileId]:
+        """Keep jobs that a worker has from being due before a moment; return what it has.
+
+        Those whose file was ended meanwhile are not among them.
+        """
+
+    async def held_jobs(self, worker: str) -> frozenset[FileId]:
+        """Return the jobs that a worker still has, as `beat_jobs`."""
+
+    async def put_back_job(
+        self, file_id: FileId, worker: str, *, due_at: datetime, attempts: int
+    ) -> None:
+        """Let go of a job that a worker has; of one that it has not, do nothing."""
 
     async def growing_files(self) -> Sequence[tuple[FileRecord, UploadRecord | None]]:
         """Return all files that are neither sealed nor abandoned, each with its upload."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, literal_column, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, exists, literal_column, select, tuple_
 
 from tailrace.catalogue.records import (
     CredentialRecord,
@@ -86,9 +86,11 @@ def find_links(connection: Connection, file_id: FileId) -> Sequence[LinkRecord]:
     return [LinkRecord(*row) for row in connection.execute(FIND_LINKS, {"file_id": file_id})]
 
 
+_IS_PART = exists().where(uploads.c.file_id == files.c.id, uploads.c.is_partial)
+
 _FIRST_PAGE = (
     select(files)
-    .where(HAS_NOT_ENDED)
+    .where(HAS_NOT_ENDED, ~_IS_PART)
     .order_by(files.c.created_at.desc(), files.c.id.desc())
     .limit(bindparam("limit"))
 )

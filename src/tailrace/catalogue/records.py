@@ -90,6 +90,32 @@ class UploadRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One run of a producer, until its file is sealed or given up and some time after."""
+
+    file_id: FileId
+    producer: str
+    arguments: str
+    """As they were given: a JSON object, its members in order."""
+    key_hash: bytes | None
+    """Of the key by which its client may ask for it again; of no other living file."""
+    is_for_reader: bool
+    """It ends with the request that began it: nobody takes it up again."""
+    submitted_at: datetime
+    deadline_at: datetime
+    """When it is given up if it has not ended."""
+    due_at: datetime | None
+    """When a worker may take it: at once, after a pause, or when the worker who has it has
+    given no sign for too long. None once it has ended."""
+    worker: str | None
+    """Who runs it; None while it waits."""
+    attempts: int
+    """How often it was begun."""
+    progress: str | None
+    """How far its producer last said it is: a JSON object."""
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialRecord:
     """An API key of an owner, known by hash only."""
 

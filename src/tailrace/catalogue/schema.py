@@ -13,7 +13,7 @@ from tailrace.catalogue import dialects
 from tailrace.catalogue.tables import metadata, version
 from tailrace.errors import ConfigurationError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions`."""
 
 

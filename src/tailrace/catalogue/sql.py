@@ -2,6 +2,7 @@
 
 sql         this module: the contract, and how a catalogue is opened
 reading     the questions          writing   the changes: one transaction each
+reading_jobs, writing_jobs         the same of jobs
 tables      what is kept           schema    its version, and `migrations`
 database    the threads            dialects  what differs between databases
 remembered  the hot look-up        commits   whether anybody has changed anything
@@ -9,10 +10,18 @@ remembered  the hot look-up        commits   whether anybody has changed anythin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from tailrace.catalogue import dialects, reading, schema, writing
+from tailrace.blobs import BlobKey
+from tailrace.catalogue import (
+    dialects,
+    reading,
+    reading_jobs,
+    schema,
+    writing,
+    writing_jobs,
+)
 from tailrace.catalogue.contract import Catalogue
 from tailrace.catalogue.database import Database
 from tailrace.catalogue.dialects import Durability
@@ -20,6 +29,7 @@ from tailrace.catalogue.records import (
     CredentialRecord,
     FileId,
     FileRecord,
+    JobRecord,
     LinkRecord,
     UploadRecord,
 )
@@ -48,7 +58,10 @@ async def open_catalogue(url: str, *, durability: Durability) -> Catalogue:
 
 
 class SqlCatalogue:
-    """A catalogue in a database whose tables are ready; see `open_catalogue`."""
+    """A catalogue in a database whose tables are ready; see `open_catalogue`.
+
+    Why links are remembered, and nothing else: docs/decisions/0022.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -59,8 +72,9 @@ class SqlCatalogue:
         file: FileRecord,
         links: Sequence[LinkRecord],
         upload: UploadRecord | None = None,
+        job: JobRecord | None = None,
     ) -> None:
-        await self._database.write(writing.add_file, file, links, upload)
+        await self._database.write(writing.add_file, file, links, upload, job)
 
     async def find_file(self, file_id: FileId) -> FileRecord | None:
         return await self._database.read(reading.find_file, file_id)
@@ -79,6 +93,9 @@ class SqlCatalogue:
     async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
         return await self._links.find(token_hash)
 
+    def link_at_hand(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        return self._links.at_hand(token_hash)
+
     async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None:
         return await self._database.read(reading.find_upload, key_hash)
 
@@ -87,6 +104,17 @@ class SqlCatalogue:
 
     async def promise_length(self, file_id: FileId, complete_length: int) -> None:
         await self._database.write(writing.promise_length, file_id, complete_length)
+
+    async def describe_file(
+        self, file_id: FileId, *, name: str, media_type: str, complete_length: int | None
+    ) -> None:
+        await self._database.write(
+            writing.describe_file,
+            file_id,
+            name=name,
+            media_type=media_type,
+            complete_length=complete_length,
+        )
 
     async def seal_file(
         self, file_id: FileId, *, length: int, sha256: bytes | None, sealed_at: datetime
@@ -100,6 +128,54 @@ class SqlCatalogue:
 
     async def end_file(self, file_id: FileId, *, reason: str, at: datetime) -> FileRecord:
         return await self._database.write(writing.end_file, file_id, reason=reason, at=at)
+
+    async def replace_blob(self, file_id: FileId, blob: BlobKey) -> FileRecord:
+        return await self._database.write(writing.replace_blob, file_id, blob)
+
+    async def find_job(self, file_id: FileId) -> JobRecord | None:
+        return await self._database.read(reading_jobs.find_job, file_id)
+
+    async def due_jobs(
+        self, now: datetime, *, producers: Collection[str], limit: int
+    ) -> Sequence[tuple[FileRecord, JobRecord]]:
+        return await self._database.read(
+            reading_jobs.due_jobs, now, producers=producers, limit=limit
+        )
+
+    async def waiting_jobs(self) -> int:
+        return await self._database.read(reading_jobs.waiting_jobs)
+
+    async def unfinished_jobs(self) -> Sequence[JobRecord]:
+        return await self._database.read(reading_jobs.unfinished_jobs)
+
+    async def claim_job(
+        self, file_id: FileId, worker: str, *, now: datetime, until: datetime
+    ) -> JobRecord | None:
+        return await self._database.write(
+            writing_jobs.claim_job, file_id, worker, now=now, until=until
+        )
+
+    async def beat_jobs(
+        self,
+        worker: str,
+        running: Collection[FileId],
+        *,
+        until: datetime,
+        progress: Mapping[FileId, str],
+    ) -> frozenset[FileId]:
+        return await self._database.write(
+            writing_jobs.beat_jobs, worker, running, until=until, progress=progress
+        )
+
+    async def held_jobs(self, worker: str) -> frozenset[FileId]:
+        return await self._database.read(reading_jobs.held_jobs, worker)
+
+    async def put_back_job(
+        self, file_id: FileId, worker: str, *, due_at: datetime, attempts: int
+    ) -> None:
+        await self._database.write(
+            writing_jobs.put_back_job, file_id, worker, due_at=due_at, attempts=attempts
+        )
 
     async def growing_files(self) -> Sequence[tuple[FileRecord, UploadRecord | None]]:
         return await self._database.read(reading.growing_files)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Enum,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -29,7 +30,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DontWrapMixin
 
-from tailrace.catalogue.records import FileState, Origin
+from tailrace.catalogue.records import (
+    CredentialRecord,
+    FileRecord,
+    FileState,
+    JobRecord,
+    LinkRecord,
+    Origin,
+    UploadRecord,
+)
 
 
 class NaiveMoment(ValueError, DontWrapMixin):
@@ -154,6 +163,24 @@ uploads = Table(
     Column("is_partial", Boolean, nullable=False, server_default=false()),
 )
 
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("file_id", Text, ForeignKey("files.id", ondelete="CASCADE"), primary_key=True),
+    Column("producer", Text, nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("key_hash", LargeBinary, unique=True),
+    Column("is_for_reader", Boolean, nullable=False),
+    Column("submitted_at", UtcDateTime, nullable=False),
+    Column("deadline_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime),
+    Column("worker", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("progress", Text),
+)
+
+Index("ix_jobs_due_at", jobs.c.due_at, sqlite_where=jobs.c.due_at.is_not(None))
+
 credentials = Table(
     "credentials",
     metadata,
@@ -170,3 +197,11 @@ version = Table(
     Column("version_num", String(32), nullable=False),
     PrimaryKeyConstraint("version_num", name="tailrace_version_pkc"),
 )
+
+
+def row_of(
+    table: Table,
+    record: FileRecord | LinkRecord | UploadRecord | JobRecord | CredentialRecord,
+) -> dict[str, object]:
+    """Return a record as the values of its table's columns, by name."""
+    return {column.key: getattr(record, column.key) for column in table.c}

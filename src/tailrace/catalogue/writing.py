@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from tailrace.blobs import BlobKey
+from tailrace.catalogue import writing_jobs
 from tailrace.catalogue.reading import HAS_NOT_ENDED, IS_GROWING, find_file
 from tailrace.catalogue.records import (
     CredentialRecord,
     FileId,
     FileRecord,
     FileState,
+    JobRecord,
     LinkRecord,
+    Origin,
     UploadRecord,
 )
-from tailrace.catalogue.tables import credentials, files, links, uploads
+from tailrace.catalogue.tables import credentials, files, links, row_of, uploads
 from tailrace.errors import ConfigurationError, FileNotKnown
 
 _ADD_FILE = insert(files)
@@ -34,33 +38,30 @@ def add_file(
     connection: Connection,
     file: FileRecord,
     first_links: Sequence[LinkRecord],
-    upload: UploadRecord | None,
+    upload: UploadRecord | None = None,
+    job: JobRecord | None = None,
 ) -> None:
-    connection.execute(_ADD_FILE, _row(files, file))
+    connection.execute(_ADD_FILE, row_of(files, file))
     for link in first_links:
-        connection.execute(_ADD_LINK, _row(links, link))
+        connection.execute(_ADD_LINK, row_of(links, link))
     if upload is not None:
-        connection.execute(_ADD_UPLOAD, _row(uploads, upload))
+        connection.execute(_ADD_UPLOAD, row_of(uploads, upload))
+    if job is not None:
+        writing_jobs.add_job(connection, job)
 
 
 def add_link(connection: Connection, link: LinkRecord) -> None:
     _get_file(connection, link.file_id)
-    connection.execute(_ADD_LINK, _row(links, link))
+    connection.execute(_ADD_LINK, row_of(links, link))
 
 
 def add_credential(connection: Connection, credential: CredentialRecord) -> None:
     try:
-        connection.execute(_ADD_CREDENTIAL, _row(credentials, credential))
+        connection.execute(_ADD_CREDENTIAL, row_of(credentials, credential))
     except IntegrityError as exc:
         raise ConfigurationError(
             f"there is a key of the name {credential.name!r}; choose another name"
         ) from exc
-
-
-def _row(
-    table: Table, record: FileRecord | LinkRecord | UploadRecord | CredentialRecord
-) -> dict[str, object]:
-    return {column.key: getattr(record, column.key) for column in table.c}
 
 
 _EXTEND_UPLOAD = update(uploads).where(uploads.c.key_hash == bindparam("of_key_hash"))
@@ -81,6 +82,25 @@ _MOVE_LINKS = update(links).where(
 
 def promise_length(connection: Connection, file_id: FileId, complete_length: int) -> None:
     connection.execute(_CLAIM_GROWING, {"file_id": file_id, "complete_length": complete_length})
+
+
+def describe_file(
+    connection: Connection,
+    file_id: FileId,
+    *,
+    name: str,
+    media_type: str,
+    complete_length: int | None,
+) -> None:
+    connection.execute(
+        _CLAIM_GROWING,
+        {
+            "file_id": file_id,
+            "name": name,
+            "media_type": media_type,
+            "complete_length": complete_length,
+        },
+    )
 
 
 def seal_file(
@@ -112,6 +132,8 @@ def seal_file(
             _MOVE_LINKS,
             {"of_file": file_id, "ended_with": file.expires_at, "expires_at": expires_at},
         )
+    if file.origin is Origin.JOB:
+        writing_jobs.end_job(connection, file_id)
     return _get_file(connection, file_id)
 
 
@@ -127,6 +149,15 @@ def abandon_file(
             "abandoned_at": at,
         },
     )
+    file = _get_file(connection, file_id)
+    if file.origin is Origin.JOB:
+        writing_jobs.end_job(connection, file_id)
+    return file
+
+
+def replace_blob(connection: Connection, file_id: FileId, blob: BlobKey) -> FileRecord:
+    changes = {"file_id": file_id, "blob": blob, "complete_length": None}
+    connection.execute(_CLAIM_GROWING, changes)
     return _get_file(connection, file_id)
 
 

@@ -1,4 +1,4 @@
-"""Finding producers: those that ship, and those of the user's own modules."""
+"""Finding producers: those that ship, those of installed packages, and those of one's own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import importlib
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import entry_points
 from importlib.util import find_spec
+from types import ModuleType
 
 from tailrace.errors import ConfigurationError
 from tailrace.intake.producers import AnyProducer, Producer, producer, speech
+
+ENTRY_POINTS = "tailrace.producers"
+"""The group of entry points by which a package offers producers."""
 
 _log = logging.getLogger("tailrace")
 
@@ -20,6 +25,31 @@ def shipped_producers() -> Iterator[AnyProducer]:
         _log.info("speech is not offered; to have it: pip install 'tailrace[speech]'")
         return
     yield producer(media_type=speech.media_type, name=speech.file_name)(speech.speech)
+
+
+def installed_producers() -> Iterator[AnyProducer]:
+    """Yield the producers that installed packages offer by an entry point.
+
+    An entry point of the group `tailrace.producers` names a producer, or a module of some.
+
+    Raises:
+        ConfigurationError: one of them cannot be loaded, or is none.
+    """
+    for entry_point in entry_points(group=ENTRY_POINTS):
+        try:
+            loaded = entry_point.load()
+        except Exception as exc:
+            raise ConfigurationError(
+                f"the producers of {entry_point.value!r}, an entry point of an installed"
+                f" package, cannot be loaded: {type(exc).__name__}: {exc}"
+            ) from exc
+        is_module = isinstance(loaded, ModuleType)
+        found = _producers(vars(loaded).values() if is_module else [loaded])
+        if not found:
+            raise ConfigurationError(
+                f"the entry point {entry_point.value!r} of an installed package is no producer"
+            )
+        yield from found
 
 
 def find_producers(places: Sequence[str]) -> Iterator[AnyProducer]:
@@ -43,7 +73,7 @@ def find_producers(places: Sequence[str]) -> Iterator[AnyProducer]:
         found = _producers([members.get(name)] if name else members.values())
         if not found:
             raise ConfigurationError(
-                f"--producers {place}: there is no producer; mark a generator function with"
+                f"--producers {place}: there is no producer; mark a function with"
                 " @tailrace.producer"
             )
         yield from found

@@ -1,8 +1,8 @@
 """The socket between a worker and its parent.
 
     parent ──► worker   a connection, STOP, HURRY, or the end of the stream: the parent is gone
-    worker ──► parent   how many connections it has taken, and how many it has now; the first
-                        such report says that it is ready
+    worker ──► parent   how many connections it has taken, and how many it has now, or that it
+                        takes no more; the first such report says that it is ready
 
 Each message of the parent is one octet; that of a connection has its descriptor beside it.
 """
@@ -15,10 +15,14 @@ import logging
 import socket
 import struct
 
+MORE_FILES = "raise its limit (LimitNOFILE in systemd, `ulimit -n` in a shell)"
+"""What to do where a process may open no more files."""
+
 _log = logging.getLogger("tailrace.workers")
 
 _CONNECTION = b"c"
 _REPORT = struct.Struct("=QQ")
+_NO_MORE = 2**64 - 1
 
 # Some messages, so that a worker of many connections has others' turn in between.
 _MESSAGES = 16
@@ -39,6 +43,7 @@ class ParentsEnd:
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self.is_ready = False
+        self.takes_more = False
         self._end = end
         self._given = 0
         self._taken = 0
@@ -72,6 +77,7 @@ class ParentsEnd:
             if reports:
                 self._taken, self._open = _REPORT.unpack(reports[-_REPORT.size :])
                 self.is_ready = True
+                self.takes_more = self._open != _NO_MORE
 
     def close(self) -> None:
         self._end.close()
@@ -86,6 +92,7 @@ class WorkersEnd:
         """Whether the parent is gone; there is nothing more to receive then."""
         self._end = end
         self._taken = 0
+        self._is_leaving = False
 
     def fileno(self) -> int:
         return self._end.fileno()
@@ -106,7 +113,9 @@ class WorkersEnd:
         given = octets.count(_CONNECTION)
         self._taken += given
         if given > len(connections):  # the kernel closes what it cannot hand over
-            _log.warning("connections were dropped: this process may open no more files")
+            _log.warning(
+                "connections were dropped: this process may open no more files; %s", MORE_FILES
+            )
         orders = octets.replace(_CONNECTION, b"")
         if self.is_cut:
             return [Order.STOP]
@@ -114,5 +123,11 @@ class WorkersEnd:
 
     def report(self, connections: int) -> None:
         """Report how many connections there are now."""
+        told = _NO_MORE if self._is_leaving else connections
         with contextlib.suppress(OSError):  # the next report tells; or no parent is left
-            self._end.send(_REPORT.pack(self._taken, connections))
+            self._end.send(_REPORT.pack(self._taken, told))
+
+    def leave(self) -> None:
+        """Report that no more connections are to be given; what is on its way still comes."""
+        self._is_leaving = True
+        self.report(0)

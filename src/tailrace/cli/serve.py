@@ -19,7 +19,7 @@ from typing import TextIO
 
 from tailrace import __version__
 from tailrace.asgi.app import Tailrace
-from tailrace.cli.discovery import find_producers, shipped_producers
+from tailrace.cli.discovery import find_producers, installed_producers, shipped_producers
 from tailrace.cli.lines import WorkersEnd
 from tailrace.cli.listening import address_of, is_loopback, listener
 from tailrace.cli.outcomes import DONE, FAILED
@@ -133,16 +133,14 @@ def _work(tailrace: Tailrace, arguments: argparse.Namespace, line: WorkersEnd) -
 
 
 def _offer_producers(tailrace: Tailrace, places: Sequence[str]) -> None:
-    for producer in (*shipped_producers(), *find_producers(places)):
+    found = (*shipped_producers(), *installed_producers(), *find_producers(places))
+    for producer in found:
         tailrace.add(producer)
 
 
 def _share(settings: Settings, workers: int) -> dict[str, int]:
     """Return what each worker may do of that which is counted for the whole service."""
-    return {
-        "jobs": math.ceil(settings.jobs / workers),
-        "waiting_jobs": math.ceil(settings.waiting_jobs / workers),
-    }
+    return {"jobs": math.ceil(settings.jobs / workers)}
 
 
 def _announce(address: str, data: Path) -> None:

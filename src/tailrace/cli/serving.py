@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from tailrace.cli.lines import Order, WorkersEnd
 from tailrace.cli.listening import is_loopback, local_names
 from tailrace.errors import ConfigurationError
 from tailrace.server import Protocol
+
+_log = logging.getLogger("tailrace.workers")
 
 # To give up a file takes some milliseconds.
 _SECONDS_TO_CUT = 5.0
@@ -121,6 +124,7 @@ class _Worker(_Server):
         self.server_state.connections = _Connections(line)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._line.leave()
         if self._connecting:
             await asyncio.wait(self._connecting)
         await super().shutdown(sockets)
@@ -153,7 +157,13 @@ class _Worker(_Server):
         loop = asyncio.get_running_loop()
         task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
         self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[object]) -> None:
+        self._connecting.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.warning("a connection was lost before it began: %s", error)
 
     def _protocol(self) -> Protocol:
         return Protocol(self.config, self.server_state, self.lifespan.state)

@@ -64,7 +64,9 @@ class Authorization(NamedTuple):
         elif url.credentials is not None:
             lines = (("Authorization", url.credentials), *lines)
         if sum(name.lower() == "authorization" for name, _ in lines) > 1:
-            raise ConfigurationError("there is a key or a password, and an Authorization field")
+            raise ConfigurationError(
+                "an Authorization field is given besides a key or a password"
+            )
         return cls(url.origin, lines) if lines else None
 
 

@@ -44,6 +44,7 @@ async def deliver(
     proxy: Proxy | None = None,
     conditional: bool = True,
     status_code: int = 200,
+    promised_length: int | None = None,
 ) -> None:
     """Send what the request asks of a blob: all of it, spans of it, or its growth.
 
@@ -53,7 +54,8 @@ async def deliver(
     field (RFC 9530 §3) where the server can send one. A `proxy` in front is left to send
     what is long and sealed. `status_code` is that of the whole. Ranges and conditions are
     looked at only where they speak of what is sent: in a GET or HEAD, with a status code of
-    200 (RFC 9110 §13.2.1, §14.2), and where `conditional`.
+    200 (RFC 9110 §13.2.1, §14.2), and where `conditional`. `promised_length` is told of a
+    blob that is still growing and sent from its start; whoever writes it is held to it.
 
     Raises:
         ClientDisconnected: the client left before the end.
@@ -80,6 +82,8 @@ async def deliver(
         lines += Fields.of(proxy.field(path), ("Content-Length", "0")).to_raw()
         answer = Reply(200, lines, [])
     head = answer.head(status_code)
+    if promised_length is not None and answer.content == Follow(0, None):
+        head["headers"].append((b"content-length", str(promised_length).encode()))
     send = noticing_departure(send)
     if scope["method"] == "HEAD":
         await send_pieces(reader, [], head, scope, receive, send)
@@ -95,18 +99,20 @@ async def deliver(
 
 
 async def deliver_content(
-    content: bytes,
-    representation: Representation,
-    send: Send,
-    *,
-    further: FieldLines = (),
-    status_code: int = 200,
+    content: bytes, representation: Representation, send: Send, *, further: FieldLines = ()
 ) -> None:
-    """Send content that is all there is, to a GET of the whole; else as `deliver`."""
+    """Send content that is all of a sealed blob, to a GET of the whole; else as `deliver`."""
     status = BlobStatus(BlobState.SEALED, len(content))
-    head = reply_with_the_whole(representation, status, tuple(further)).head(status_code)
+    answer = reply_with_the_whole(representation, status, tuple(further))
+    await send_at_once(answer, content, send)
+
+
+async def send_at_once(
+    answer: Reply, content: bytes, send: Send, *, status_code: int = 200
+) -> None:
+    """Send a reply with the whole of what is this content."""
     try:
-        await send(head)
+        await send(answer.head(status_code))
         await send({"type": "http.response.body", "body": content, "more_body": False})
     except OSError as exc:
         raise ClientDisconnected("the client left before the end") from exc

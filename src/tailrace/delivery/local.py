@@ -97,19 +97,6 @@ async def open_file(path: str | os.PathLike[str]) -> AsyncIterator[LocalFile]:
         _close(file)
 
 
-def read_small_file(path: str | os.PathLike[str]) -> tuple[os.stat_result, bytes] | None:
-    """Return what a regular file is at this moment, and all its bytes, without waiting.
-
-    None where these are many, where a thread has to do it or to say why it cannot, and where
-    the file was changed in this very tick.
-    """
-    # Looked at first, here as below: merely to open a FIFO or a device may do something to it.
-    small = cached.read_regular(path, _SMALL_READ) if cached.is_regular(path) else None
-    if small is not None and _settles_soon(small[0]):
-        return None
-    return small
-
-
 def representation_of(found: os.stat_result, media_type: str, now: float) -> Representation:
     """Return what the file system tells of a file, seen at `now`, in seconds since 1970."""
     is_settled = _is_settled(found, int(now * 10**9))
@@ -134,6 +121,7 @@ def _representation(
 
 
 def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
+    # Looked at first, for merely to open a FIFO or a device may do something to it.
     return cached.open_regular(path, 0) if cached.is_regular(path) else None
 
 

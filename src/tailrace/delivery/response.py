@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import lru_cache
 
@@ -13,12 +13,14 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tailrace.blobs import BlobReader
-from tailrace.delivery.deliver import SealedDigest, deliver, deliver_content
-from tailrace.delivery.local import open_file, read_small_file, representation_of
+from tailrace.blobs import BlobReader, BlobState, BlobStatus
+from tailrace.delivery.deliver import SealedDigest, deliver, deliver_content, send_at_once
+from tailrace.delivery.local import open_file, representation_of
 from tailrace.delivery.proxied import Proxy
-from tailrace.delivery.replies import asks_for_the_whole
-from tailrace.delivery.representations import FieldLines, Representation
+from tailrace.delivery.replies import Reply, asks_for_the_whole, reply_with_the_whole
+from tailrace.delivery.representations import Representation
+from tailrace.delivery.send import SMALL_CONTENT
+from tailrace.delivery.small import find_small_file
 from tailrace.errors import ClientDisconnected
 from tailrace.protocol.disposition import ContentDisposition, safe_name
 
@@ -27,10 +29,11 @@ class BlobResponse(Response):
     """Sends a blob whole, in part, or as it grows, as the request asks. To be sent once.
 
     `opening` is what the `open` of a store returns; it is entered when the response is
-    sent. `headers` take the place of our fields of the same name; a validator among them
-    is the one that conditions are about. `sealed_sha256` is asked for the digest of what was
-    followed to its seal. A `proxy` in front is left to send what is long. `background` runs
-    when the response has ended, also if the client left early.
+    sent. `at_once` is the `read_at_once` of that blob: with it one who asks for the whole of a
+    small one gets it without that. `headers` take the place of our fields of the same name; a
+    validator among them is the one that conditions are about. `sealed_sha256` is asked for the
+    digest of what was followed to its seal. A `proxy` in front is left to send what is long.
+    `background` runs when the response has ended, also if the client left early.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class BlobResponse(Response):
         opening: AbstractAsyncContextManager[BlobReader],
         representation: Representation,
         *,
+        at_once: Callable[[int], bytes | None] | None = None,
         headers: Mapping[str, str] | None = None,
         sealed_sha256: SealedDigest | None = None,
         proxy: Proxy | None = None,
@@ -45,27 +49,41 @@ class BlobResponse(Response):
     ) -> None:
         self.status_code = 200
         self.background = background
-        self.init_headers(headers)
+        self.raw_headers = [] if headers is None else [*_encoded(tuple(headers.items()))]
         self._sealed_sha256 = sealed_sha256
         self._proxy = proxy
         self._opening = opening
+        self._at_once = at_once
         self._representation = representation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        further = _decoded(tuple(self.raw_headers))
         with suppress(ClientDisconnected):
-            async with self._opening as reader:
-                await deliver(
-                    reader,
-                    self._representation,
-                    scope,
-                    receive,
-                    send,
-                    further=_decoded(tuple(self.raw_headers)),
-                    sealed_sha256=self._sealed_sha256,
-                    proxy=self._proxy,
-                )
+            content = self._content_at_once(scope)
+            if content is not None:
+                await deliver_content(content, self._representation, send, further=further)
+            else:
+                async with self._opening as reader:
+                    await deliver(
+                        reader,
+                        self._representation,
+                        scope,
+                        receive,
+                        send,
+                        further=further,
+                        sealed_sha256=self._sealed_sha256,
+                        proxy=self._proxy,
+                    )
         if self.background is not None:
             await self.background()
+
+    def _content_at_once(self, scope: Scope) -> bytes | None:
+        if self._at_once is None or not _is_usual(scope):
+            return None
+        content = self._at_once(SMALL_CONTENT)
+        if content is None or self._representation.length not in (None, len(content)):
+            return None
+        return content
 
 
 class FileResponse(Response):
@@ -139,22 +157,27 @@ class FileResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not scope["method"].isupper():  # no server does that; tests of applications may
             scope = {**scope, "method": scope["method"].upper()}
-        with suppress(ClientDisconnected):
-            is_usual = scope["method"] == "GET" and asks_for_the_whole(scope)
-            small = read_small_file(self.path) if is_usual else None
+        try:
+            small = self._find_small(scope)
             if small is not None:
-                found, content = small
-                await deliver_content(
-                    content,
-                    self._representation_of(found),
-                    send,
-                    further=self._further(),
-                    status_code=self.status_code,
-                )
+                reply, content = small
+                await send_at_once(reply, content, send, status_code=self.status_code)
             else:
                 await self._deliver(scope, receive, send)
+        except ClientDisconnected:
+            pass
         if self.background is not None:
             await self.background()
+
+    def _find_small(self, scope: Scope) -> tuple[Reply, bytes] | None:
+        if not _is_usual(scope):
+            return None
+        lines = (tuple(self.raw_headers), tuple(self._announced))
+        return find_small_file((os.fspath(self.path), lines), self._reply_with_all)
+
+    def _reply_with_all(self, found: os.stat_result) -> Reply:
+        status = BlobStatus(BlobState.SEALED, found.st_size)
+        return reply_with_the_whole(self._representation_of(found), status, self._further())
 
     async def _deliver(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with open_file(self.path) as file:
@@ -177,10 +200,19 @@ class FileResponse(Response):
             self.raw_headers.append((name, value))
             self._announced.append((name, value))
 
-    def _further(self) -> FieldLines:
+    def _further(self) -> tuple[tuple[str, str], ...]:
         return _decoded(tuple(line for line in self.raw_headers if line not in self._announced))
 
 
+def _is_usual(scope: Scope) -> bool:
+    return scope["method"] == "GET" and asks_for_the_whole(scope)
+
+
 @lru_cache(maxsize=512)
-def _decoded(lines: tuple[tuple[bytes, bytes], ...]) -> FieldLines:
+def _encoded(lines: tuple[tuple[str, str], ...]) -> Sequence[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in lines]
+
+
+@lru_cache(maxsize=512)
+def _decoded(lines: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in lines)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from tailrace.blobs import BlobKey, BlobReader, BlobStore, BlobWriter
 from tailrace.blobs.digest import RunningDigest
@@ -24,12 +25,14 @@ from tailrace.errors import (
     BlobAbandoned,
     BlobMissing,
     ClientDisconnected,
+    CommandFailed,
     FileEnded,
     LengthExceeded,
     LengthMismatch,
     ProducerError,
     ProtocolError,
     StorageFull,
+    TimeLimitExceeded,
 )
 from tailrace.intake.fill import fill
 from tailrace.intake.holding import held
@@ -39,6 +42,9 @@ from tailrace.protocol.digests import Algorithm
 from tailrace.protocol.uploads import ContentDigest
 from tailrace.settings import Settings
 from tailrace.spans import Span
+
+Submit: TypeAlias = Callable[[FileRecord, LinkRecord], Awaitable[None]]
+"""Makes a file and its first link known."""
 
 
 class Writers:
@@ -76,7 +82,8 @@ class GrowingFile:
     _store: BlobStore
     _catalogue: Catalogue
     _now: Callable[[], datetime]
-    _limit: int
+    limit: int
+    """How long it may become."""
     _writers: Writers
     _sealing: dict[BlobKey, asyncio.Future[bytes | None]]
     _digests: WaitingDigests
@@ -120,7 +127,7 @@ class GrowingFile:
     @property
     def _length_limit(self) -> int:
         promised = self.record.complete_length
-        return self._limit if promised is None else min(promised, self._limit)
+        return self.limit if promised is None else min(promised, self.limit)
 
     async def promise(self, complete_length: int) -> None:
         """Note the length that the file will have.
@@ -134,12 +141,34 @@ class GrowingFile:
             return
         if promised is not None:
             raise LengthMismatch(promised, complete_length)
-        if complete_length > self._limit:
-            raise LengthExceeded(self._limit, complete_length)
+        if complete_length > self.limit:
+            raise LengthExceeded(self.limit, complete_length)
         if complete_length < self.length:
             raise LengthMismatch(complete_length, self.length)
         await self._catalogue.promise_length(self.record.id, complete_length)
         self.record = dataclasses.replace(self.record, complete_length=complete_length)
+
+    async def describe(
+        self, *, name: str, media_type: str, complete_length: int | None
+    ) -> None:
+        """Note what is now known of the file, if anything is new; before its first byte.
+
+        Raises:
+            LengthExceeded: the length is over the limit.
+        """
+        if complete_length is not None and complete_length > self.limit:
+            raise LengthExceeded(self.limit, complete_length)
+        described = dataclasses.replace(
+            self.record, name=name, media_type=media_type, complete_length=complete_length
+        )
+        if described != self.record:
+            await self._catalogue.describe_file(
+                self.record.id,
+                name=name,
+                media_type=media_type,
+                complete_length=complete_length,
+            )
+            self.record = described
 
     async def sync(self) -> int:
         return await self._writer.sync()
@@ -215,6 +244,14 @@ class GrowingFile:
         """Leave the file growing, for a later request to go on."""
         await settled(self._release())
 
+    async def drop(self) -> None:
+        """Free the blob, and cut off its readers; the file has another one."""
+        self._digest = None  # nobody goes on with it
+        try:
+            await self._writer.abandon()
+        finally:
+            await self._release()
+
     async def _release(self) -> None:
         if self.record.state is FileState.GROWING and self._digest is not None:
             self._digests.keep(self.record.blob, self._digest, self.length)
@@ -257,9 +294,15 @@ class Files:
         media_type: str,
         origin: Origin,
         complete_length: int | None = None,
+        limit: int | None = None,
         upload: Callable[[FileId], UploadRecord] | None = None,
+        submit: Submit | None = None,
     ) -> GrowingFile:
         """Make a new, empty, growing file with one link, and perhaps an upload.
+
+        It may have `limit` bytes, where that is less than any file may have. `submit` is
+        what makes it known, where that is more than adding it to the catalogue; of what
+        that raises, nothing is left.
 
         Raises:
             LengthExceeded: more is promised than is taken here.
@@ -287,47 +330,86 @@ class Files:
         )
         link = self.make_link(record.id, record.expires_at)
         return await settled(
-            self._begin(record, link, upload and upload(record.id)),
+            self._begin(record, link, upload and upload(record.id), limit, submit),
             undo=lambda file: file.abandon("the request was cut off"),
         )
 
     async def _begin(
-        self, record: FileRecord, link: LinkRecord, upload: UploadRecord | None
+        self,
+        record: FileRecord,
+        link: LinkRecord,
+        upload: UploadRecord | None,
+        limit: int | None,
+        submit: Submit | None,
     ) -> GrowingFile:
         # The blob first: a link whose blob is missing would be a broken promise, while a
         # blob that nobody knows is removed by upkeep.
         writer = await self.store.create(record.blob)
         try:
-            await self.catalogue.add_file(record, [link], upload)
+            if submit is None:
+                await self.catalogue.add_file(record, [link], upload)
+            else:
+                await submit(record, link)
         except BaseException:
             await writer.abandon()
             raise
-        return self._growing(record, link, writer)
+        return self._growing(record, link, writer, limit)
 
-    async def resume(self, record: FileRecord) -> GrowingFile:
-        """Return the right to go on with a growing file.
+    async def resume(self, record: FileRecord, limit: int | None = None) -> GrowingFile:
+        """Return the right to go on with a growing file; `limit` as in `begin`.
 
         Raises:
             BlobBusy: somebody else has it.
             FileEnded: it is no longer growing.
         """
-        return await settled(self._resume(record), undo=lambda file: file.release())
+        return await settled(self._resume(record, limit), undo=lambda file: file.release())
 
-    async def _resume(self, record: FileRecord) -> GrowingFile:
+    async def _resume(self, record: FileRecord, limit: int | None) -> GrowingFile:
         writer = await self.store.resume(record.blob)
         try:
             # Only now: what another writer noted before it let go counts.
             newest = await self.catalogue.find_file(record.id)
             if newest is None or newest.state is not FileState.GROWING:
                 raise FileEnded("this file takes no more bytes")
+            if newest.blob != record.blob:
+                raise BlobMissing("the file has another blob by now")
             links = await self.catalogue.find_links(record.id)
         except BaseException:
             await writer.release()
             raise
-        return self._growing(newest, links[0], writer)
+        return self._growing(newest, links[0], writer, limit)
 
-    def _growing(self, record: FileRecord, link: LinkRecord, writer: BlobWriter) -> GrowingFile:
+    async def restart(self, file: GrowingFile) -> GrowingFile:
+        """Return the right to write a file from its start once more, in place of the former.
+
+        Its bytes so far are gone, and who was reading them is cut off: of two attempts a
+        reader must never see parts of both. Its links stay.
+
+        Raises:
+            FileEnded: it is no longer growing.
+        """
+        return await settled(self._restart(file), undo=lambda new: new.release())
+
+    async def _restart(self, file: GrowingFile) -> GrowingFile:
+        key = BlobKey(secrets.token_hex(16))
+        writer = await self.store.create(key)
+        try:
+            # The record first: whoever is cut by the blob's end can find the new one at once.
+            record = await self.catalogue.replace_blob(file.record.id, key)
+            if record.blob != key:
+                raise FileEnded("this file takes no more bytes")
+        except BaseException:
+            await writer.abandon()
+            raise
+        new = self._growing(record, file.link, writer, file.limit)
+        await file.drop()
+        return new
+
+    def _growing(
+        self, record: FileRecord, link: LinkRecord, writer: BlobWriter, limit: int | None
+    ) -> GrowingFile:
         self.writers.add(writer)
+        most = self.settings.file_limit
         return GrowingFile(
             record,
             link,
@@ -335,7 +417,7 @@ class Files:
             self.store,
             self.catalogue,
             self.now,
-            self.settings.file_limit,
+            most if limit is None else min(limit, most),
             self.writers,
             self._sealing,
             self.digests,
@@ -352,6 +434,10 @@ def failure_reason(error: BaseException, length: int) -> str:
             return f"the service was stopped after {length} bytes"
         case StorageFull():
             return f"there was no room for more than {length} bytes"
+        case CommandFailed():
+            return f"its command failed after {length} bytes: {error}"
+        case TimeLimitExceeded():
+            return f"it was stopped after {length} bytes: {error}"
         case ProducerError():
             cause = error.__cause__
             what = f" ({type(cause).__name__})" if cause is not None else ""

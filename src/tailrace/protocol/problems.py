@@ -160,6 +160,8 @@ _TABLE: Mapping[type, _Row] = {
         "The content is not what its digest says",
         {"algorithm": "algorithm", "expected": "expected", "actual": "actual"},
     ),
+    # draft-ietf-httpapi-idempotency-key-header §2.7
+    errors.KeyReused: _Row(422, "key-reused", "The idempotency key stands for another request"),
     errors.AccessDenied: _Row(401, "access-denied", "A credential is missing or wrong"),
     errors.ForeignRequest: _Row(403, "foreign-request", "The request is not for this service"),
     errors.ServiceBusy: _Row(
@@ -211,6 +213,10 @@ _TABLE: Mapping[type, _Row] = {
         "producer-failed",
         "The producer failed",
         detail="The producer failed before the file was whole.",
+    ),
+    errors.CommandFailed: _Row(500, "command-failed", "The command failed"),
+    errors.TimeLimitExceeded: _Row(
+        500, "time-limit-exceeded", "The run took too long", {"limit_seconds": "limit_seconds"}
     ),
     # Never sent, for nobody is there to read it; some log it.
     errors.ClientDisconnected: _Row(400, "client-disconnected", "The client left"),

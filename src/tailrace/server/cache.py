@@ -12,6 +12,8 @@ import errno
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from tailrace import cached
+
 # As much as is looked for, and read ahead, at a time. A look costs 2 to 4 % of the transfer.
 WINDOW_BYTES = 4 * 1024 * 1024
 # The kernel reads ahead at least this much at a time, so a missing page seldom comes alone.
@@ -35,19 +37,9 @@ def resident_stop(descriptor: int, start: int, stop: int) -> int:
             return offset
         except OSError as exc:
             if exc.errno == errno.EOPNOTSUPP:
-                return start
+                return stop if cached.never_waits(descriptor) else start
             raise
     return stop
-
-
-def read_resident(descriptor: int, start: int, stop: int) -> bytes | None:
-    """Return the bytes, or None where they are not all in memory, or not all there."""
-    buffer = bytearray(stop - start)
-    try:
-        read = os.preadv(descriptor, [buffer], start, os.RWF_NOWAIT)
-    except OSError:  # the ordinary way of sending tells what is wrong
-        return None
-    return bytes(buffer) if read == len(buffer) else None
 
 
 def read_ahead(descriptor: int, start: int, stop: int) -> Future[None]:

@@ -41,7 +41,8 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
-from tailrace.server import cache, files, framing
+from tailrace import cached
+from tailrace.server import files, framing
 from tailrace.server.framing import Framing, ResponseHead
 from tailrace.server.receiving import Content, Inlet
 from tailrace.server.sending import LEFT, Outlet
@@ -204,7 +205,7 @@ class Exchange:
         )
         self._left = head.content_length
         self._awaits_trailers = message.get("trailers", False)
-        self._flushing = asyncio.get_running_loop().call_soon(self._flush)
+        self._flushing = self._outlet.loop.call_soon(self._flush)
 
     def _begin_content(self, kind: str) -> ResponseHead:
         if self._head is None:
@@ -375,7 +376,7 @@ def _resident(descriptor: int, span: Span) -> bytes | None:
     """Return what is not worth a transfer of its own, if there is no need to wait for it."""
     if span.length > _SMALL_BYTES:
         return None
-    return cache.read_resident(descriptor, span.start, span.stop)
+    return cached.read(descriptor, span.start, span.stop)
 
 
 def _tells(message: Message) -> bool:

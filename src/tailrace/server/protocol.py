@@ -13,6 +13,8 @@ A request's phases, and the deadline of each:
     IDLE ──first octet──► HEAD ──its end──► CONTENT ──its end──► IDLE
     keep-alive (uvicorn)  head_seconds      content_stall_seconds
 
+    and OVER, once the client has shut down its side: half_closed_seconds.
+
 The parser is httptools': h11 has the same rules in Python, at several times the cost for each
 request, and zttp is not yet a dependency of uvicorn's default.
 """
@@ -30,11 +32,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from tailrace.server import framing, refusals, targets
+from tailrace.server import framing, heads, refusals
 from tailrace.server.exchange import Exchange
+from tailrace.server.flow import Flow, Pipeline
 from tailrace.server.idling import IdleWatch
 from tailrace.server.limits import Limits
-from tailrace.server.receiving import Flow, Inlet
+from tailrace.server.receiving import Inlet, keep_uncopied
 from tailrace.server.refusals import Refusal
 from tailrace.server.sending import LEFT, Outlet
 
@@ -50,6 +53,7 @@ class _Phase(enum.Enum):
     IDLE = "between requests"
     HEAD = "in a head"
     CONTENT = "in a request's content"
+    OVER = "after the last request"
 
 
 class _Refused(Exception):
@@ -65,8 +69,9 @@ class Protocol(HttpToolsProtocol):
         "_answering",
         "_content_at",
         "_deadline",
+        "_idling",
+        "_inlet",
         "_is_deaf",
-        "_is_half_closed",
         "_outlet",
         "_phase",
         "_piece",
@@ -86,7 +91,8 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._inlet: Inlet = None  # type: ignore[assignment]  # both made with the connection
         self._outlet: Outlet = None  # type: ignore[assignment]
-        self.parser = _parser(self)
+        self.parser = heads.new_parser(self)
+        self.pipeline = Pipeline()  # type: ignore[assignment]  # see there
         self._answering: RequestResponseCycle | None = None
         self._phase = _Phase.IDLE
         self._deadline: asyncio.TimerHandle | None = None
@@ -95,8 +101,6 @@ class Protocol(HttpToolsProtocol):
         self._content_at = 0.0
         self._refusal: Refusal | None = None
         self._is_deaf = False
-        self._past_parser = 0  # octets of content to come that the parser must not see
-        self._is_half_closed = False
         # Between a response and the next request.
         self._idling = IdleWatch(
             self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -108,15 +112,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         is_tls = self.scheme == "https"
         self.flow = flow = Flow(transport)
-        self._inlet = Inlet(
-            self.loop,
-            transport,
-            flow,
-            self.limits,
-            is_tls=is_tls,
-            on_drawn=self._go_on_past_parser,
-            on_stall=lambda: self._refuse(refusals.TOO_SLOW),
-        )
+        self._inlet = Inlet(self.loop, transport, flow, self.limits, self, is_tls=is_tls)
         self._outlet = Outlet(self.loop, transport, flow, self.limits, is_tls=is_tls)
         self._await_head()
 
@@ -134,10 +130,10 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf or self._outlet.is_closing_in_stages:
             return
+        if self._inlet.past_parser:
+            data = self._inlet.take_past_parser(data)
         self._piece = data
         self._without_progress += len(data)
-        if self._past_parser:
-            data = self._receive_past_parser(data)
         super().data_received(data)
         self._piece = b""
         if not self._is_deaf:
@@ -156,8 +152,8 @@ class Protocol(HttpToolsProtocol):
             return False  # left in the middle
         if self._answering is None:
             return False
-        self._phase = _Phase.IDLE
-        self._is_deaf = self._is_half_closed = True
+        self._phase = _Phase.OVER
+        self._is_deaf = True
         last = self.pipeline[0][0] if self.pipeline else self._answering
         last.keep_alive = last.keep_alive and self._refusal is not None
         self._disarm()
@@ -177,7 +173,7 @@ class Protocol(HttpToolsProtocol):
         self._phase = _Phase.HEAD
 
     def on_headers_complete(self) -> None:
-        self._refusal = self._evaluate_head()
+        self._refusal = self._settle_head()
         if self._refusal is not None:
             raise _Refused
         version = self.parser.get_http_version()
@@ -214,39 +210,27 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._without_progress = 0
         self._inlet.received += len(body)
+        keep_uncopied(self.cycle)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._has_progressed()
         self._phase = _Phase.IDLE
         super().on_message_complete()
+        if self.cycle is self._answering:
+            self.flow.resume_reading()  # so that the client's leaving is seen
 
     def _has_progressed(self) -> None:
         self._without_progress = 0
         if self._deadline is not None:
             self._disarm()
 
-    # --- content that goes past the parser ------------------------------------------------
-
-    def _go_on_past_parser(self, left: int) -> None:
-        """Go on where some content has landed; `left` octets of it are to come."""
-        if self.parser is None:  # the connection is lost
-            return
-        # One that has seen nothing of this request, and so expects the next.
-        self.parser = _parser(self)
-        self._past_parser = left
+    def renew_parser(self) -> None:
+        self.parser = heads.new_parser(self)
         self._content_at = self.loop.time()
-        if not left:
-            self.on_message_complete()
 
-    def _receive_past_parser(self, data: bytes) -> bytes:
-        """Take the content from data, and return what lies behind it."""
-        content, data = data[: self._past_parser], data[self._past_parser :]
-        self._past_parser -= len(content)
-        self.on_body(content)
-        if not self._past_parser:
-            self.on_message_complete()
-        return data
+    def refuse_stalled(self) -> None:
+        self._refuse(refusals.TOO_SLOW)
 
     # --- requests and their responses -----------------------------------------------------
 
@@ -293,34 +277,14 @@ class Protocol(HttpToolsProtocol):
         else:
             self._refuse(refusals.MALFORMED)
 
-    def _evaluate_head(self) -> Refusal | None:
+    def _settle_head(self) -> Refusal | None:
         if len(self.pipeline) >= self.limits.pipelined_requests:
             return refusals.TOO_MANY_REQUESTS
-        if self.parser.should_upgrade() and refusals.has_content(self.headers):
-            return refusals.UPGRADE_WITH_CONTENT
-        if (
-            self._without_progress + len(self._piece) > self.limits.head_bytes  # at most
-            and refusals.head_length(self.url, self.headers) > self.limits.head_bytes
-        ):
-            return refusals.HEAD_TOO_LARGE
-        refusal = refusals.evaluate_head(
-            self.parser.get_http_version(), self.url, self.headers, self.limits
-        )
-        if refusal is None and not targets.is_origin_form(self.url):
-            return self._evaluate_target()
-        return refusal
-
-    def _evaluate_target(self) -> Refusal | None:
-        method = self.parser.get_method()
-        if method == b"CONNECT":
-            return refusals.CONNECT
-        target = targets.parse(method, self.url)
-        if target is None:
-            return refusals.TARGET_INVALID
-        self.url = target.octets
-        if target.authority is not None:
-            others = [line for line in self.headers if line[0] != b"host"]
-            self.headers[:] = [(b"host", target.authority), *others]
+        most_octets = self._without_progress + len(self._piece)
+        settled = heads.settle(self.parser, self.url, self.headers, self.limits, most_octets)
+        if isinstance(settled, Refusal):
+            return settled
+        self.url = settled
         return None
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -328,6 +292,7 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         self._is_deaf = True
         self._refusal = refusal
+        self.flow.resume_reading()  # so that the client's leaving is seen
         if self._phase is _Phase.CONTENT and not self._take_back(self.cycle):
             self._outlet.cut(refusal.reason)
         elif self._answering is None:
@@ -361,7 +326,7 @@ class Protocol(HttpToolsProtocol):
             method=self.parser.get_method().decode("ascii"),
         )
         self._outlet.write([octets])
-        self._outlet.close(in_stages=not self._is_half_closed)
+        self._outlet.close(in_stages=self._phase is not _Phase.OVER)
 
     # --- deadlines ------------------------------------------------------------------------
 
@@ -385,6 +350,8 @@ class Protocol(HttpToolsProtocol):
                     self._refuse(refusals.MALFORMED)
                 elif self._deadline is None:
                     self._await_content(self.limits.content_stall_seconds)
+            case _Phase.OVER:
+                pass  # nothing comes any more
             case _:
                 assert_never(self._phase)
 
@@ -428,11 +395,3 @@ class Protocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-def _parser(protocol: Protocol) -> httptools.HttpRequestParser:
-    parser = httptools.HttpRequestParser(protocol)
-    # What is pipelined behind a request that closes the connection is read, as by uvicorn; a
-    # later minor version is answered as 1.1, and another major one with a 505.
-    parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_version=True)
-    return parser

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tailrace.server import pipes
 from tailrace.server.digesting import Update
+from tailrace.server.flow import Flow
 from tailrace.server.landing import Landing
 from tailrace.server.limits import Limits
 from tailrace.server.sending import LEFT
@@ -75,20 +76,36 @@ class Content:
             raise
 
 
-class Flow(FlowControl):
-    """uvicorn's, for a transport that must not read now and then, whoever asks for it."""
+class Parsing(Protocol):
+    """The protocol class of one connection, as far as content that goes past its parser."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__(transport)
-        self.is_held = False
+    def renew_parser(self) -> None:
+        """Have a parser that has seen nothing of this request, and so expects the next."""
 
-    def resume_reading(self) -> None:
-        if not self.is_held:
-            super().resume_reading()
+    def on_body(self, body: bytes) -> None: ...
+
+    def on_message_complete(self) -> None: ...
+
+    def refuse_stalled(self) -> None:
+        """Refuse the request, because nothing comes of its content."""
 
 
 class Inlet:
     """The way in of one connection."""
+
+    __slots__ = (
+        "_flow",
+        "_has_landed",
+        "_landing",
+        "_lands",
+        "_loop",
+        "_parsing",
+        "_socket",
+        "_stall_seconds",
+        "_transport",
+        "past_parser",
+        "received",
+    )
 
     def __init__(
         self,
@@ -96,11 +113,12 @@ class Inlet:
         transport: asyncio.Transport,
         flow: Flow,
         limits: Limits,
+        parsing: Parsing,
         *,
         is_tls: bool,
-        on_drawn: Callable[[int], object],
-        on_stall: Callable[[], object],
     ) -> None:
+        self.past_parser = 0
+        """How many octets of content are to come that the parser must not see."""
         self.received = 0
         """How many octets of the content under way have come, by whichever way."""
         # Over TLS, the octets must be decrypted first.
@@ -110,21 +128,22 @@ class Inlet:
         self._flow = flow
         self._socket = transport.get_extra_info("socket")
         self._stall_seconds = limits.content_stall_seconds
-        self._on_drawn = on_drawn
-        self._on_stall = on_stall
+        self._parsing: Parsing | None = parsing
         self._landing: Landing | None = None
-        self._is_idle = asyncio.Event()
-        self._is_idle.set()
+        self._has_landed: asyncio.Event | None = None
 
     def begin(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Take note that a request's content begins.
 
-        Of a longer one nothing more is read until the application asks: it may land, and where
-        hundreds begin at once, what is read before that is all in memory.
+        Of a longer one, or one of unknown length, nothing more is read until the application
+        asks: it may land, and where hundreds begin at once, all that is read is in memory.
         """
         self.received = 0
-        if _declared(fields) > HIGH_WATER_LIMIT:  # above which uvicorn stops reading as well
-            self._flow.pause_reading()
+        for name, value in fields:
+            # Above this limit uvicorn stops reading as well.
+            is_long = name == b"content-length" and int(value) > HIGH_WATER_LIMIT
+            if is_long or name == b"transfer-encoding":
+                self._flow.pause_reading()
 
     def takes(self, scope: HTTPScope) -> bool:
         """Tell whether `land` works for a request: its length must be declared."""
@@ -148,8 +167,7 @@ class Inlet:
             raise RuntimeError("The content is already landing.")
         if cycle.disconnected or cycle.response_complete or self._transport.is_closing():
             raise Disconnected(LEFT)
-        declared = _declared(cycle.scope["headers"])
-        in_socket = declared - self.received if cycle.more_body else 0
+        in_socket = _declared(cycle) - self.received if cycle.more_body else 0
         coming = len(cycle.body) + in_socket
         count = coming if count is None else min(count, coming)
         if not count:
@@ -165,51 +183,87 @@ class Inlet:
                 connection.fileno(),
                 descriptor,
                 Span(offset, offset + count),
-                _taken(cycle.body, count),
+                _taken(cycle, count),
                 on_progress,
                 update,
             )
             try:
-                await landing.run(self._stall_seconds, self._on_stall)
+                await landing.run(self._stall_seconds, self._has_stalled)
             finally:
                 self._landing = None
                 if landing.rest:  # still to be received
-                    cycle.body[:0] = landing.rest
+                    cycle.body = bytearray(landing.rest) + cycle.body
                     cycle.message_event.set()
                 if landing.drawn:
                     self.received += landing.drawn
-                    self._on_drawn(in_socket - landing.drawn)
+                    self._go_on_past_parser(in_socket - landing.drawn)
         return landing.landed
+
+    def take_past_parser(self, data: bytes) -> bytes:
+        """Take the content from what was received, and return what lies behind it."""
+        assert self._parsing is not None
+        content, data = data[: self.past_parser], data[self.past_parser :]
+        self.past_parser -= len(content)
+        self._parsing.on_body(content)
+        if not self.past_parser:
+            self._parsing.on_message_complete()
+        return data
 
     async def idle(self) -> None:
         """Return once nothing is landing."""
-        await self._is_idle.wait()
+        while self._has_landed is not None:
+            await self._has_landed.wait()
 
     def connection_lost(self) -> None:
         """Take note that nothing more comes, and wake whoever lands content."""
+        self._parsing = None  # or the two would keep each other in memory
         if self._landing is not None:
             self._landing.interrupt(Disconnected(LEFT))
+
+    def _go_on_past_parser(self, left: int) -> None:
+        if self._parsing is None:
+            return
+        self._parsing.renew_parser()
+        self.past_parser = left
+        if not left:
+            self._parsing.on_message_complete()
+
+    def _has_stalled(self) -> None:
+        if self._parsing is not None:
+            self._parsing.refuse_stalled()
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Have the transport read nothing, whoever asks it to."""
         self._flow.pause_reading()
         self._flow.is_held = True
-        self._is_idle.clear()
+        self._has_landed = asyncio.Event()
         try:
             yield
         finally:
-            self._is_idle.set()
+            self._has_landed.set()
+            self._has_landed = None
             self._flow.is_held = False
             self._flow.resume_reading()
 
 
-def _declared(fields: Iterable[tuple[bytes, bytes]]) -> int:
-    """Return the length that a request's fields declare for its content."""
-    return next((int(value) for name, value in fields if name == b"content-length"), 0)
+def keep_uncopied(cycle: RequestResponseCycle) -> None:
+    """Have the next piece of content added without a copy, where it is the only one.
+
+    uvicorn collects pieces in a `bytearray`, which it copies into a message. But nothing and a
+    piece are that very piece, and so are its bytes.
+    """
+    if not cycle.body:
+        cycle.body = b""  # type: ignore[assignment]
+    elif isinstance(cycle.body, bytes):
+        cycle.body = bytearray(cycle.body)
 
 
-def _taken(body: bytearray, count: int) -> bytes:
-    taken = bytes(memoryview(body)[:count])
-    del body[:count]
+def _declared(cycle: RequestResponseCycle) -> int:
+    (length,) = (value for name, value in cycle.scope["headers"] if name == b"content-length")
+    return int(length)
+
+
+def _taken(cycle: RequestResponseCycle, count: int) -> bytes:
+    taken, cycle.body = bytes(cycle.body[:count]), cycle.body[count:]
     return taken

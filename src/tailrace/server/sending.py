@@ -47,7 +47,6 @@ class Outlet:
         "_closing",
         "_flow",
         "_limits",
-        "_loop",
         "_loss",
         "_socket",
         "_transfer",
@@ -55,6 +54,7 @@ class Outlet:
         "_turn",
         "_waiting",
         "_written",
+        "loop",
         "takes_files",
     )
 
@@ -69,7 +69,7 @@ class Outlet:
     ) -> None:
         self.takes_files = not is_tls
         """Whether `send_file` works. Over TLS, the octets would have to be encrypted first."""
-        self._loop = loop
+        self.loop = loop
         self._transport = transport
         self._flow = flow
         self._socket = transport.get_extra_info("socket")
@@ -114,6 +114,8 @@ class Outlet:
         self._turn += length + _MESSAGE_BYTES
         if self.takes_files and not self._transport.get_write_buffer_size():
             pieces = self._written_past(pieces)
+            if not pieces:
+                return
         if length <= _JOINED_BYTES:
             self._transport.write(b"".join(pieces))
         else:
@@ -199,7 +201,7 @@ class Outlet:
             raise
 
     async def _transferred(self, descriptor: int, span: Span) -> None:
-        transfer = Transfer(self._loop, self._socket.fileno(), descriptor, span)
+        transfer = Transfer(self.loop, self._socket.fileno(), descriptor, span)
         if not transfer.begin():
             self._transfer = transfer
             try:
@@ -225,7 +227,7 @@ class Outlet:
         """
         if in_stages and self._transport.can_write_eof():
             self._transport.write_eof()
-            self._closing = self._loop.call_later(
+            self._closing = self.loop.call_later(
                 self._limits.closing_seconds, self._transport.abort
             )
         else:
@@ -271,7 +273,7 @@ class Outlet:
 
     def _stall_watch(self) -> StallWatch:
         return StallWatch(
-            self._loop,
+            self.loop,
             self._limits.sending_stall_seconds,
             self._confirmed,
             self._has_stalled,

@@ -29,6 +29,9 @@ NEAR_MICROSECONDS = 500
 _RTT_OFFSET = 68
 # tcpi_state, its first byte, in linux/tcp_states.h: neither side has anything left to do.
 _TCP_CLOSE = 7
+# What a closed socket raises: the system's error, or uvloop's for it.
+_CLOSED = (OSError, ValueError)
+
 # asm-generic/socket.h, since Linux 5.15; Python has no names for them.
 _SO_BUF_LOCK = 72
 _SOCK_SNDBUF_LOCK = 1
@@ -55,7 +58,7 @@ class SendBuffer:
         """Undo it; what is counted begins anew."""
         self._carried = 0
         if self._locks is not None:
-            with suppress(OSError):  # it is closed
+            with suppress(*_CLOSED):
                 self._connection.setsockopt(socket.SOL_SOCKET, _SO_BUF_LOCK, self._locks)
             self._locks = None
 
@@ -73,7 +76,7 @@ def corked(connection: socket.socket) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # it is closed
+        with suppress(*_CLOSED):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tailrace import cached
 from tailrace.blobs import BlobKey, BlobState, BlobStatus
 from tailrace.blobs.directory import DirectoryBlobs
 from tailrace.errors import BlobBusy, BlobMissing, StorageUnavailable
@@ -89,6 +90,17 @@ async def test_a_blob_whose_names_are_in_memory_is_opened_without_a_thread(
         assert reader.status == BlobStatus(GROWING, 0)
 
 
+async def test_a_small_sealed_blob_in_memory_is_read_without_a_thread(
+    store: DirectoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = await store.create(KEY)
+    await writer.append(0, [b"abc"])
+    await writer.seal()
+    monkeypatch.setattr(cached, "read", lambda descriptor, start, stop: b"abc"[start:stop])
+    monkeypatch.setattr(store._threads, "begin", lambda *_: pytest.fail("it used a thread"))
+    assert store.read_at_once(KEY, 3) == b"abc"
+
+
 @pytest.mark.parametrize("put", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/etc")])
 async def test_strangers_are_neither_read_nor_listed_nor_removed(
     store: DirectoryBlobs, tmp_path: Path, put: Callable[[Path], object]
@@ -102,6 +114,7 @@ async def test_strangers_are_neither_read_nor_listed_nor_removed(
             pass
     with pytest.raises(BlobMissing):
         await store.status(KEY)
+    assert store.read_at_once(KEY, 10_000) is None
     await store.remove(KEY)
     assert path.is_symlink() or path.exists()
 

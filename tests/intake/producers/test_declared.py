@@ -2,16 +2,22 @@
 
 import functools
 from collections.abc import AsyncIterator, Generator, Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
 
 from tailrace.errors import ConfigurationError, InvalidArguments
-from tailrace.intake.producers import Producer, producer
+from tailrace.intake.producers import Command, Producer, Run, producer
 
 if TYPE_CHECKING:
     from decimal import Decimal
+
+
+def a_run():
+    return Run(name="a.txt", media_type=None, scratch=Path("scratch"))
 
 
 def with_parameters(parameters):
@@ -34,6 +40,7 @@ def test_a_producer_is_called_what_its_function_is_called():
         yield b"well"
 
     assert isinstance(report, Producer)
+    assert (report.is_deterministic, report.retries, report.at_once) == (False, 0, None)
     assert (report.name, report.file_name_of({})) == ("report", "report")
     assert report.description == "Say how it went.\n\nIn detail."
     assert (report.on_disconnect, report.is_safe) == ("finish", False)
@@ -55,7 +62,20 @@ def test_a_producer_can_still_be_called_as_a_function():
             yield text.encode()
 
     assert list(repeated("a", times=3)) == [b"a", b"a", b"a"]
-    assert list(repeated.generate({"text": "b", "times": 1})) == [b"b"]
+    assert list(repeated.call({"text": "b", "times": 1}, a_run())) == [b"b"]
+
+
+def test_a_parameter_for_the_run_gets_it_and_is_not_asked_for():
+    @producer
+    def report(month: str, run: Run):
+        yield month.encode()
+        yield run.name.encode()
+
+    assert report.validate({"month": "May"}) == {"month": "May"}
+    assert list(report.arguments.model_json_schema()["properties"]) == ["month"]
+    with pytest.raises(InvalidArguments):
+        report.validate({"month": "May", "run": "x"})
+    assert list(report.call({"month": "May"}, a_run())) == [b"May", b"a.txt"]
 
 
 def returns_bytes():
@@ -66,10 +86,30 @@ async def is_a_coroutine():
     return b""
 
 
-@pytest.mark.parametrize("function", [returns_bytes, is_a_coroutine, bytes, print])
-def test_what_does_not_yield_is_no_producer(function):
-    with pytest.raises(ConfigurationError, match="must be a function that yields"):
+def test_only_what_is_called_to_do_all_the_work_blocks():
+    assert producer(returns_bytes).blocks
+    assert not any(producer(each).blocks for each in (is_a_coroutine, untold, async_bytes))
+
+
+@pytest.mark.parametrize("function", [bytes, lambda: b"", 3])
+def test_what_is_no_function_with_a_name_is_no_producer(function):
+    with pytest.raises(ConfigurationError, match="must be a function with a name"):
         producer(function)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mediatype": "text/plain"}, "no option 'mediatype'; there are: media_type"),
+        ({"at_once": 0}, "at_once must be at least 1"),
+        ({"retries": -1}, "retries must be at least 0"),
+        ({"length_limit": 0}, "length_limit must be at least 1"),
+        ({"time_limit": timedelta(0)}, "time_limit must be positive"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(options, words):
+    with pytest.raises(ConfigurationError, match=words):
+        producer(returns_bytes, **options)
 
 
 @pytest.mark.parametrize("parameters", ["*rest", "**rest", "a, /"])
@@ -183,8 +223,28 @@ async def async_records() -> "AsyncIterator[dict[str, int]]":
     yield {}
 
 
+def a_path() -> Path:
+    return Path("a")
+
+
+def a_path_or_bytes() -> Path | bytes:
+    return b""
+
+
+async def later_bytes() -> bytes:
+    return b""
+
+
+def a_command() -> Command:
+    return Command(["true"])
+
+
 @pytest.mark.parametrize(
-    "function", [sync_bytes, generator_of_bytes, async_bytes, untold, bare]
+    "function",
+    [
+        *(sync_bytes, generator_of_bytes, async_bytes, untold, bare),
+        *(a_path, a_path_or_bytes, later_bytes, a_command),
+    ],
 )
 def test_what_yields_bytes_or_does_not_say_has_no_type_of_its_own(function):
     assert producer(function).media_type_of({}) == "application/octet-stream"

@@ -4,7 +4,7 @@
                    │
                 unlink ──► mode 0600, no name left: abandoned
 
-Each function but one blocks; all may run in any thread. They raise what the contract names;
+Each function but two blocks; all may run in any thread. They raise what the contract names;
 any other failure stays an OSError, for `faults` to translate.
 """
 
@@ -110,9 +110,21 @@ def open_to_read(path: Path) -> io.FileIO:
 def open_at_once(path: Path) -> io.FileIO | None:
     """Return the file of a blob, for reading; None where a thread has to look for it.
 
-    Unlike all others here, this does not block.
+    Does not block.
     """
     return cached.open_regular(path, os.O_NOFOLLOW)
+
+
+def read_at_once(path: str, limit_bytes: int) -> bytes | None:
+    """Return all bytes of a sealed blob, if they are no more than the limit and at hand.
+
+    Does not block.
+    """
+    read = cached.read_regular(path, os.O_NOFOLLOW, limit_bytes)
+    if read is None:
+        return None
+    found, content = read
+    return content if _status(found).state is BlobState.SEALED else None
 
 
 # --- what the inode says --------------------------------------------------------------------

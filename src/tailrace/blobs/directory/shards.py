@@ -29,7 +29,11 @@ class Shards:
         Raises:
             ValueError: it is no key.
         """
-        return self._root / checked(key)[:2] / key
+        return Path(self.name(key))
+
+    def name(self, key: BlobKey) -> str:
+        """Return the same as text, which costs a fifth; likewise."""
+        return f"{self._root}/{checked(key)[:2]}/{key}"
 
     def make(self, path: Path) -> None:
         """Make the directory that a blob is to lie in, and those above it."""

@@ -87,6 +87,9 @@ class DirectoryBlobs:
         finally:
             self._close(key, file)
 
+    def read_at_once(self, key: BlobKey, limit_bytes: int) -> bytes | None:
+        return inode.read_at_once(self._shards.name(key), limit_bytes)
+
     async def status(self, key: BlobKey) -> BlobStatus:
         job = self._threads.begin(key, partial(inode.status_at, self._shards.path(key)))
         return await asyncio.wrap_future(job)

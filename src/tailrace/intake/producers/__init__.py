@@ -1,6 +1,16 @@
 """Functions that make files: how they are declared, and how they are run."""
 
+from tailrace.intake.producers.commands import Command
 from tailrace.intake.producers.declared import AnyProducer, Producer, producer
-from tailrace.intake.producers.running import content_of
+from tailrace.intake.producers.making import content_made
+from tailrace.intake.producers.run import Progress, Run
 
-__all__ = ["AnyProducer", "Producer", "content_of", "producer"]
+__all__ = [
+    "AnyProducer",
+    "Command",
+    "Producer",
+    "Progress",
+    "Run",
+    "content_made",
+    "producer",
+]

@@ -27,7 +27,7 @@ AHEAD_BYTES = 1024 * 1024
 _log = logging.getLogger("tailrace.producers")
 
 
-async def content_of(generated: Generated[object]) -> AsyncGenerator[bytes]:
+async def content_of(generated: Generated) -> AsyncGenerator[bytes]:
     """Yield the bytes that a producer yields, or its JSON values as NDJSON lines.
 
     The producer's generator is closed when this one is.
@@ -37,13 +37,20 @@ async def content_of(generated: Generated[object]) -> AsyncGenerator[bytes]:
             neither bytes nor JSON, or both kinds in one run.
     """
     async with aclosing(_chunks(generated)) as chunks:
-        try:
+        with our_errors():
             async for chunk in chunks:
                 yield chunk
-        except ProducerError:
-            raise
-        except (Exception, SystemExit) as exc:  # to end the service is not its to decide
-            raise ProducerError(_sentence(exc)) from exc
+
+
+@contextlib.contextmanager
+def our_errors() -> Iterator[None]:
+    """Turn what a producer raises into ProducerError; its error is the cause."""
+    try:
+        yield
+    except ProducerError:
+        raise
+    except (Exception, SystemExit) as exc:  # to end the service is not its to decide
+        raise ProducerError(_sentence(exc)) from exc
 
 
 def _sentence(failure: BaseException) -> str:
@@ -77,7 +84,7 @@ def _line(record: object) -> bytes:
         ) from exc
 
 
-def _chunks(generated: Generated[object]) -> AsyncGenerator[bytes]:
+def _chunks(generated: Generated) -> AsyncGenerator[bytes]:
     if isinstance(generated, AsyncIterator):
         return _awaited(generated)
     return _Ahead(generated).chunks()

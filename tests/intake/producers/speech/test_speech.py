@@ -5,7 +5,8 @@ from contextlib import aclosing
 import pytest
 
 from tailrace.errors import InvalidArguments, ProducerError
-from tailrace.intake.producers import content_of, producer
+from tailrace.intake.producers import producer
+from tailrace.intake.producers.running import content_of
 from tailrace.intake.producers.speech import (
     MAX_CHARACTERS,
     file_name,
@@ -26,7 +27,7 @@ async def whole(content):
 
 
 def spoken(**given):
-    return whole(PRODUCER.generate(PRODUCER.validate(given)))
+    return whole(PRODUCER.function(**PRODUCER.validate(given)))
 
 
 def refusals(**given):

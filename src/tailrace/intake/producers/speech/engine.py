@@ -16,8 +16,8 @@ from pathlib import Path
 import espeakng_loader
 
 from tailrace.errors import ProducerError
+from tailrace.intake.producers.child import output_of
 from tailrace.intake.producers.speech import espeak
-from tailrace.intake.producers.speech.child import output_of
 from tailrace.intake.producers.speech.encoders import ENCODERS
 from tailrace.intake.producers.speech.languages import (
     Language,

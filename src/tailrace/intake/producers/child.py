@@ -11,8 +11,9 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from subprocess import PIPE
 from typing import TypeVar, cast
 
@@ -30,18 +31,23 @@ COMPLAINT_BYTES = 4 * 1024
 
 
 async def output_of(
-    command: Sequence[str], content: bytes, *, stall_seconds: float
+    command: Sequence[str],
+    content: bytes,
+    *,
+    stall_seconds: float | None = None,
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[bytes]:
     """Run command with content on its standard input and yield its standard output.
 
     Blocks hold all that has come since the one before. The child waits while its output is
-    not taken; that is no stall.
+    not taken; that is no stall. `environment` is added to ours.
 
     Raises:
         ProducerError: the child could not be started, gave no sign for stall_seconds, or
             ended with another status than 0; what it wrote on standard error is the reason.
     """
-    child = await _start(command, content)
+    child = await _start(command, content, directory, environment)
     try:
         try:
             while block := await _within(stall_seconds, child.take()):
@@ -58,7 +64,12 @@ async def output_of(
         await child.ended.wait()
 
 
-async def _start(command: Sequence[str], content: bytes) -> _Child:
+async def _start(
+    command: Sequence[str],
+    content: bytes,
+    directory: Path | None,
+    environment: Mapping[str, str] | None,
+) -> _Child:
     loop = asyncio.get_running_loop()
     try:
         # A file, not a pipe: nothing is left to be written when the child ends early.
@@ -67,14 +78,21 @@ async def _start(command: Sequence[str], content: bytes) -> _Child:
             stdin.seek(0)
             # Not asyncio's Process: it cannot let go of its pipes without reading them out.
             _, child = await loop.subprocess_exec(
-                _Child, *command, stdin=stdin, stdout=PIPE, stderr=PIPE, start_new_session=True
+                _Child,
+                *command,
+                stdin=stdin,
+                stdout=PIPE,
+                stderr=PIPE,
+                start_new_session=True,
+                cwd=directory,
+                env=None if environment is None else {**os.environ, **environment},
             )
-    except OSError as exc:
+    except (OSError, ValueError) as exc:  # ValueError: a NUL in an argument
         raise ProducerError(f"{command[0]} cannot be started: {exc}") from exc
     return child
 
 
-async def _within(seconds: float, awaited: Coroutine[object, object, Result]) -> Result:
+async def _within(seconds: float | None, awaited: Coroutine[object, object, Result]) -> Result:
     # Not wait_for: before Python 3.12 it may swallow a cancellation (cpython #86296).
     async with asyncio.timeout(seconds):
         return await awaited
@@ -106,10 +124,12 @@ class _Child(asyncio.SubprocessProtocol):
         return block
 
     def end(self) -> None:
-        """Kill the child if it lives, and close its pipes."""
+        """Kill what lives of the child's group, and close its pipes."""
         if self.ended.is_set():
             return
-        if self._transport.get_returncode() is None:
+        # Once the child is reaped, its id may be another's; not so while one of its group
+        # holds the pipe.
+        if self._transport.get_returncode() is None or not self._output_has_ended:
             # Not Transport.kill: it may reap the child behind the loop's back (it polls).
             with suppress(ProcessLookupError, PermissionError):  # a zombie; macOS denies
                 os.killpg(self._transport.get_pid(), signal.SIGKILL)

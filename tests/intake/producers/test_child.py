@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.errors import ProducerError
-from tailrace.intake.producers.speech.child import UNREAD_BYTES, output_of
+from tailrace.intake.producers.child import UNREAD_BYTES, output_of
 
 pytestmark = pytest.mark.anyio
 
