@@ -231,7 +231,8 @@ def test_other_bytes_at_the_service_are_told(path, quick):
 
 @pytest.mark.parametrize("length", [0, 1000, len(CONTENT) - 1])
 def test_a_file_that_shrinks_while_it_is_sent_fails(path, quick, length):
-    with Receiving() as service, pytest.raises(LengthMismatch):
+    said = f"it had {len(CONTENT)} bytes when that began, and has {length} now"
+    with Receiving() as service, pytest.raises(LengthMismatch, match=said):
         upload(path, service.address, announce=lambda _: os.truncate(path, length), **quick)
     assert service.is_cancelled
 
@@ -241,7 +242,8 @@ def test_a_file_that_grows_while_it_is_sent_fails(path, quick):
         with path.open("ab") as file:
             file.write(b"more")
 
-    with Receiving() as service, pytest.raises(LengthMismatch):
+    said = f"and has {len(CONTENT) + 4} now"
+    with Receiving() as service, pytest.raises(LengthMismatch, match=said):
         upload(path, service.address, announce=grow, **quick)
 
 

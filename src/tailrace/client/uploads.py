@@ -79,7 +79,7 @@ def upload(
 
     Raises:
         ConfigurationError: an argument cannot be used.
-        LengthMismatch: the file changed its length meanwhile.
+        SourceChanged: the file changed its length meanwhile; a LengthMismatch.
         DigestMismatch: the service has other bytes than are here.
         TransferError: the service refused it, or could not be reached any more.
         OSError: the file cannot be read.
@@ -95,6 +95,16 @@ def upload(
             resource.cancel()
             raise
     return Upload(resource.link, resource.length, sha256)
+
+
+class SourceChanged(LengthMismatch):
+    """The file that is sent has another length than when it was begun."""
+
+    def __str__(self) -> str:
+        return (
+            f"the file changed while it was sent: it had {self.expected} bytes when that began,"
+            f" and has {self.received} now; do it again when it has come to rest"
+        )
 
 
 class _Postponed(Exception):
@@ -186,15 +196,20 @@ class _Resource:
         with self.service.ask("PATCH", self.location, fields) as connection:
             sending = Sending(connection, self.fd, Span(start, self.length), "PATCH")
             reached = start
-            for reached in sending:
-                digest.advance(reached)
-                if progress is not None:
-                    progress(reached, self.length)
+            try:
+                for reached in sending:
+                    digest.advance(reached)
+                    if progress is not None:
+                        progress(reached, self.length)
+            except LengthMismatch as exc:
+                raise SourceChanged(self.length, os.fstat(self.fd).st_size) from exc
             response = sending.response or connection.read_response("PATCH")
             _refuse_unless_done(response)
             length = os.fstat(self.fd).st_size
-            if not reached == self.length == length:
-                raise LengthMismatch(self.length, min(reached, length))
+            if length != self.length:
+                raise SourceChanged(self.length, length)
+            if reached != self.length:
+                raise LengthMismatch(self.length, reached)
             return read_json(response)
 
     def _retrieve_offset(self) -> int:
