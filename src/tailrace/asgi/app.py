@@ -146,7 +146,8 @@ def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )
-    return OwnNames(SmallFilesByLink(app, lambda: tailrace.service), local_names)
+    shortcut = SmallFilesByLink(app, lambda: tailrace.service)
+    return shortcut if local_names is None else OwnNames(shortcut, local_names)
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:

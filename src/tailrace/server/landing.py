@@ -24,9 +24,8 @@ from tailrace.no_room import NO_ROOM
 from tailrace.server import pipes
 from tailrace.server.digesting import Trail, Update
 from tailrace.server.pipes import Pipe
-from tailrace.server.sending import LEFT
 from tailrace.server.threads import Threads, ended
-from tailrace.server.transfer import Disconnected
+from tailrace.server.transfer import LEFT, Disconnected
 from tailrace.spans import Span
 
 # A thread stays so long with a socket that has nothing, if nobody else needs it: to leave and
