@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import importlib
 import re
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tailrace.cli import COMMANDS, main
 from tailrace.errors import LengthMismatch, OffsetMismatch, UploadComplete
 from tailrace.protocol import problems
 from tailrace.protocol.uploads import Limits, rufh
+from tailrace.server import Limits as ServerLimits
 from tailrace.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -108,6 +110,19 @@ def test_the_documented_default_of_a_setting_is_its_default(
         monkeypatch.setenv(f"TAILRACE_{name.strip('`').upper()}", default.strip("`"))
         field = name.strip("`")
         assert getattr(Settings(), field) == Settings.model_fields[field].default, name
+
+
+def test_the_page_of_the_server_has_every_limit_with_its_default_and_no_other() -> None:
+    documented = {
+        name.strip("`"): default
+        for name, default, *_ in rows(sections(REFERENCE / "server.md")["Limits"])
+    }
+    assert documented == {
+        each.name: f"{each.default // 1024} KiB"
+        if each.name == "head_bytes"
+        else f"{each.default:g}"
+        for each in dataclasses.fields(ServerLimits)
+    }
 
 
 def test_the_page_of_problems_has_every_type_with_its_status_and_no_other() -> None:

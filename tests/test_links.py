@@ -178,16 +178,21 @@ async def test_a_link_ends_exactly_at_its_moment_and_so_does_a_file(catalogue, e
     file = a_file(**SEALED, expires_at=end if expires == "file" else None)
     token = await given_link(catalogue, file, end if expires == "link" else None)
     error = LinkExpired if expires == "link" else FileEnded
-    await links_at(end - timedelta(microseconds=1), catalogue).get(token)
+    before = links_at(end - timedelta(microseconds=1), catalogue)
+    await before.get(token)
+    assert before.file_at_hand(token) in (file, None)
     for now in (end, end + SECOND, end + 1000 * HOUR):
+        assert links_at(now, catalogue).file_at_hand(token) is None
         with pytest.raises(error, match="2026-06-01 13:00:00 UTC"):
             await links_at(now, catalogue).get(token)
 
 
 async def test_a_link_that_was_taken_back_says_when(catalogue):
     token = await given_link(catalogue, a_file(), revoked_at=NOON + SECOND)
-    with pytest.raises(LinkRevoked, match="2026-06-01 12:00:01 UTC"):
-        await links_at(NOON + HOUR, catalogue).get(token)
+    for _ in range(2):
+        assert links_at(NOON + HOUR, catalogue).file_at_hand(token) is None
+        with pytest.raises(LinkRevoked, match="2026-06-01 12:00:01 UTC"):
+            await links_at(NOON + HOUR, catalogue).get(token)
 
 
 @pytest.mark.parametrize(

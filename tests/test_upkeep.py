@@ -30,7 +30,7 @@ from tailrace.catalogue.sql import open_catalogue
 from tailrace.errors import BlobMissing, StorageUnavailable
 from tailrace.settings import Settings
 from tailrace.spans import Span
-from tailrace.upkeep import Turn, Upkeep
+from tailrace.upkeep import Duty, Upkeep
 
 pytestmark = pytest.mark.anyio
 
@@ -440,8 +440,8 @@ async def test_rounds_are_repeated_also_after_one_that_failed(kept, caplog):
 # --- several processes ------------------------------------------------------------------------
 
 
-def test_the_turn_is_of_one_at_a_time_and_stays_with_it(tmp_path):
-    one, other = Turn(tmp_path / "turn"), Turn(tmp_path / "turn")
+def test_the_duty_is_of_one_at_a_time_and_stays_with_it(tmp_path):
+    one, other = Duty(tmp_path / "duty"), Duty(tmp_path / "duty")
     assert one.is_ours()
     assert not other.is_ours()
     assert one.is_ours()
@@ -450,52 +450,52 @@ def test_the_turn_is_of_one_at_a_time_and_stays_with_it(tmp_path):
     other.end()
 
 
-def test_the_turn_of_a_process_that_was_killed_is_free(tmp_path):
+def test_the_duty_of_a_process_that_was_killed_is_free(tmp_path):
     hold = (
         "import pathlib, sys, tailrace.upkeep\n"
-        "turn = tailrace.upkeep.Turn(pathlib.Path(sys.argv[1]))\n"
-        "print(turn.is_ours(), flush=True)\n"
+        "duty = tailrace.upkeep.Duty(pathlib.Path(sys.argv[1]))\n"
+        "print(duty.is_ours(), flush=True)\n"
         "sys.stdin.read()"
     )
-    turn = Turn(tmp_path / "turn")
+    duty = Duty(tmp_path / "duty")
     with subprocess.Popen(
-        [sys.executable, "-c", hold, tmp_path / "turn"],
+        [sys.executable, "-c", hold, tmp_path / "duty"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as holder:
         assert holder.stdout.readline() == b"True\n"
-        assert not turn.is_ours()
+        assert not duty.is_ours()
         holder.kill()
-    assert turn.is_ours()
-    turn.end()
+    assert duty.is_ours()
+    duty.end()
 
 
-def test_a_link_in_the_place_of_the_turn_is_not_followed(tmp_path):
-    (tmp_path / "turn").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="turn"):
-        Turn(tmp_path / "turn")
+def test_a_link_in_the_place_of_the_duty_is_not_followed(tmp_path):
+    (tmp_path / "duty").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="duty"):
+        Duty(tmp_path / "duty")
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("is_our_turn", [True, False])
-async def test_at_its_start_a_process_puts_right_what_one_that_died_has_left(kept, is_our_turn):
+@pytest.mark.parametrize("is_our_duty", [True, False])
+async def test_at_its_start_a_process_puts_right_what_one_that_died_has_left(kept, is_our_duty):
     lost = await kept.record(await kept.blob())
     unknown = await kept.blob()
-    upkeep = dataclasses.replace(kept.upkeep, is_our_turn=lambda: is_our_turn)
+    upkeep = dataclasses.replace(kept.upkeep, is_our_duty=lambda: is_our_duty)
     await upkeep.begin()
     assert (await kept.find(lost)).state is FileState.ABANDONED
-    assert await kept.keys() == (set() if is_our_turn else {unknown}), "the rest is a round's"
+    assert await kept.keys() == (set() if is_our_duty else {unknown}), "the rest is a round's"
 
 
-async def test_rounds_are_left_to_whose_turn_it_is_until_it_is_ours(kept):
+async def test_rounds_are_left_to_whose_duty_it_is_until_it_is_ours(kept):
     expired = await kept.sealed(expires_at=NOON)
     asked = []
 
-    def is_our_turn():
+    def is_our_duty():
         asked.append("asked")
         return len(asked) > 3
 
-    upkeep = dataclasses.replace(kept.upkeep, is_our_turn=is_our_turn)
+    upkeep = dataclasses.replace(kept.upkeep, is_our_duty=is_our_duty)
     running = asyncio.create_task(upkeep.run())
     async with asyncio.timeout(30):
         while (await kept.find(expired)).ended_at is None:

@@ -24,7 +24,7 @@ from tailrace.catalogue import (
     LinkId,
     LinkRecord,
 )
-from tailrace.errors import FileEnded, LinkExpired, LinkNotKnown, LinkRevoked
+from tailrace.errors import FileEnded, Gone, LinkExpired, LinkNotKnown, LinkRevoked
 
 LinkToken = NewType("LinkToken", str)
 
@@ -66,15 +66,32 @@ class Links:
         found = await self.catalogue.find_link(_hash_of(token))
         if found is None:
             raise LinkNotKnown("there is no such link; check that it was copied whole")
-        link, file = found
-        now = self.now()
-        if link.revoked_at is not None:
-            raise LinkRevoked(f"this link was taken back at {_moment(link.revoked_at)}")
-        refuse_ended(file, now)
-        ends_with_file = file.state is FileState.GROWING and link.expires_at == file.expires_at
-        if link.expires_at is not None and link.expires_at <= now and not ends_with_file:
-            raise LinkExpired(f"this link ended at {_moment(link.expires_at)}")
-        return link, file
+        _refuse_unreadable(*found, self.now())
+        return found
+
+    def file_at_hand(self, token: str) -> FileRecord | None:
+        """Return the file of a link that may be read now, if that is known without waiting.
+
+        None may mean anything else: then `get` tells.
+        """
+        found = self.catalogue.link_at_hand(_hash_of(token))
+        if found is None:
+            return None
+        try:
+            _refuse_unreadable(*found, self.now())
+        except Gone:
+            return None
+        _, file = found
+        return file
+
+
+def _refuse_unreadable(link: LinkRecord, file: FileRecord, now: datetime) -> None:
+    if link.revoked_at is not None:
+        raise LinkRevoked(f"this link was taken back at {_moment(link.revoked_at)}")
+    refuse_ended(file, now)
+    ends_with_file = file.state is FileState.GROWING and link.expires_at == file.expires_at
+    if link.expires_at is not None and link.expires_at <= now and not ends_with_file:
+        raise LinkExpired(f"this link ended at {_moment(link.expires_at)}")
 
 
 def refuse_ended(file: FileRecord, now: datetime) -> None:

@@ -27,7 +27,7 @@ from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
 from tailrace.links import Links
 from tailrace.settings import Settings
-from tailrace.upkeep import Turn, Upkeep
+from tailrace.upkeep import Duty, Upkeep
 
 _SECRET_BYTES = 32
 
@@ -105,9 +105,9 @@ async def running(
         secret = await asyncio.to_thread(_secret, directory / "secret")
         links = Links(catalogue, secret, _now)
         files = Files(store, catalogue, links.make, _now, settings)
-        turn = await asyncio.to_thread(_turn, directory / "upkeep.lock")
-        stack.callback(turn.end)
-        upkeep = Upkeep(store, catalogue, _now, settings, turn.is_ours)
+        duty = await asyncio.to_thread(_duty, directory / "upkeep.lock")
+        stack.callback(duty.end)
+        upkeep = Upkeep(store, catalogue, _now, settings, duty.is_ours)
         await upkeep.begin()
         sweeping = asyncio.create_task(upkeep.run())
         stack.push_async_callback(_cancelled, sweeping)
@@ -167,12 +167,13 @@ def _data_directory(data: str) -> Path:
     return directory
 
 
-def _turn(path: Path) -> Turn:
+def _duty(path: Path) -> Duty:
     try:
-        return Turn(path)
+        return Duty(path)
     except OSError as exc:
         raise ConfigurationError(
-            f"the file {path} cannot be opened ({exc.strerror}): remove it"
+            f"the file {path} cannot be opened ({exc.strerror}): make it a file that this"
+            " user may write, or remove it while no service runs here"
         ) from exc
 
 

@@ -3,7 +3,7 @@
 Ends are written in the catalogue first and carried out here, so every step may be cut off
 and done again: a record that has ended while its bytes are still there, or bytes that no
 record knows, are found by the next round. So it does no harm either if two processes are at
-it at once; that not each of several does the same work is what a `Turn` is for.
+it at once; that not each of several does the same work is what a `Duty` is for.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PORTION = 500
 _ROUNDS_TO_ORPHANS = 60
 
 
-class Turn:
+class Duty:
     """The right to do the rounds, which one process of a service has at a time.
 
     It is a locked file, which the kernel lets go of with the process that holds it.
@@ -54,7 +54,7 @@ class Turn:
         )
 
     def is_ours(self) -> bool:
-        """Take the turn if nobody has it; tell whether it is ours, which it then remains."""
+        """Take it if nobody has it; tell whether it is ours, which it then remains."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -71,22 +71,22 @@ class Upkeep:
     catalogue: Catalogue
     now: Callable[[], datetime]
     settings: Settings
-    is_our_turn: Callable[[], bool] = lambda: True
+    is_our_duty: Callable[[], bool] = lambda: True
 
     async def begin(self) -> None:
         """Do what is due when a process starts: put right what one that died has left.
 
-        That may have been a process of this same service, so it is not left to whose turn
+        That may have been a process of this same service, so it is not left to whose duty
         it is.
         """
-        await self.sweep(orphans=self.is_our_turn())
+        await self.sweep(orphans=self.is_our_duty())
 
     async def run(self) -> None:
         """Sweep again and again until cancelled; a failed round is logged and repeated."""
         for rounds in itertools.count(1):
             await asyncio.sleep(self.settings.sweep_seconds)
             try:
-                if not self.is_our_turn():
+                if not self.is_our_duty():
                     continue
                 await self.sweep(orphans=rounds % _ROUNDS_TO_ORPHANS == 0)
             except Exception:  # whatever it was, an end that is due must not wait for ever

@@ -1,61 +1,117 @@
-"""The way past the routing, for links."""
+"""The shortest way through: small files by link, when all of it is at hand."""
+
+import os
+from datetime import timedelta
 
 import pytest
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from tailrace import cached
 from tailrace.asgi.app import application
-from tailrace.asgi.shortcut import LinksFirst
+from tailrace.asgi.shortcut import SmallFilesByLink
 
 pytestmark = pytest.mark.anyio
 
 CONTENT = b"0123456789"
 
 
-@pytest.fixture
-async def link(client):
-    return (await client.put("a.txt", CONTENT))["links"][0]["url"].removeprefix(
-        "http://testserver"
-    )
+@pytest.fixture(autouse=True)
+def all_in_memory(monkeypatch):
+    """Not every file system can tell what is in memory; with this, each can."""
+
+    def read(descriptor, start, stop):
+        content = os.pread(descriptor, stop - start, start)
+        return content if len(content) == stop - start else None
+
+    monkeypatch.setattr(cached, "read", read)
 
 
-class Noting:
-    """Middleware that notes which paths get as far as this."""
+class Noted:
+    """A client of the shortcut alone, and what it leaves to the application."""
 
-    def __init__(self, app, seen):
-        self._app = app
-        self._seen = seen
+    def __init__(self, tailrace, client_of):
+        self.left = []
+        self._app = Starlette(routes=tailrace.routes)
+        self.client = client_of(SmallFilesByLink(self._usual_way, lambda: tailrace.service))
 
-    async def __call__(self, scope, receive, send):
-        if scope["type"] == "http":
-            self._seen.append(scope["path"])
+    async def _usual_way(self, scope, receive, send):
+        self.left.append(scope["path"])
         await self._app(scope, receive, send)
+
+    async def answers_by_itself(self, method, target, fields=()):
+        self.left.clear()
+        await self.client.ask(method, target, fields)
+        return self.left == []
 
 
 @pytest.fixture
 def noted(tailrace, client_of):
-    """A client of the application with middleware behind the shortcut, and what that saw."""
-    app = application(tailrace)
-    seen = []
-    app.user_middleware.append(Middleware(Noting, seen=seen))
-    return client_of(app), seen
+    return Noted(tailrace, client_of)
 
 
-async def test_a_link_is_answered_before_anything_else_is_asked(noted, link):
-    client, seen = noted
-    bare = link.rpartition("/")[0]
-    for target in (link, bare, f"{bare}/a/b"):
-        assert (await client.get(target)).content == CONTENT
-    assert (await client.get("/l/unknown/a.txt")).problem == "not-found"
-    assert seen == []
+@pytest.fixture
+async def link(client):
+    """The path of a link to a small file that was asked for before."""
+    url = (await client.put("a.txt", CONTENT))["links"][0]["url"]
+    await client.get(url)
+    return url.removeprefix("http://testserver")
 
 
-@pytest.mark.parametrize("path", ["/files", "/", "/l", "/l/", "/x/l/y", "/files/l/content"])
-async def test_any_other_path_goes_the_usual_way(noted, path):
-    client, seen = noted
-    await client.get(path)
-    assert seen == [path]
+async def test_a_link_that_was_asked_for_before_is_answered_at_once(noted, link):
+    assert await noted.answers_by_itself("GET", link)
+
+
+async def test_the_first_time_the_catalogue_is_asked(noted, client):
+    link = (await client.put("a.txt", CONTENT))["links"][0]["url"]
+    assert not await noted.answers_by_itself("GET", link)
+    assert await noted.answers_by_itself("GET", link)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST"])
+async def test_another_method_goes_the_usual_way(noted, link, method):
+    assert not await noted.answers_by_itself(method, link)
+
+
+@pytest.mark.parametrize(
+    "field", ["Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Range"]
+)
+async def test_a_request_for_less_goes_the_usual_way(noted, link, field):
+    assert not await noted.answers_by_itself("GET", link, {field: "bytes=0-"})
+
+
+async def test_whatever_else_is_asked_for_goes_the_usual_way(noted, link):
+    for target in (f"{link}?download", link.rpartition("/")[0], "/", "/l", "/l/", "/x/l/a/b"):
+        assert not await noted.answers_by_itself("GET", target)
+
+
+async def test_what_has_to_be_waited_for_goes_the_usual_way(noted, link, monkeypatch):
+    monkeypatch.setattr(cached, "read", lambda *_: None)
+    assert not await noted.answers_by_itself("GET", link)
+
+
+async def test_a_long_file_goes_the_usual_way(noted, client):
+    link = (await client.put("long", bytes(65_537)))["links"][0]["url"]
+    await client.get(link)
+    assert not await noted.answers_by_itself("GET", link)
+
+
+async def test_after_any_change_the_catalogue_is_asked_again(noted, client, link):
+    await client.put("other.txt")
+    assert not await noted.answers_by_itself("GET", link)
+    assert await noted.answers_by_itself("GET", link)
+
+
+async def test_what_has_expired_since_goes_the_usual_way(noted, clock, link):
+    clock.ahead = timedelta(hours=25)
+    assert not await noted.answers_by_itself("GET", link)
+    assert (await noted.client.get(link)).status == 410
+
+
+async def test_a_file_that_has_lost_bytes_is_not_delivered(noted, tailrace, link):
+    [blob] = [key async for key in tailrace.service.store.keys()]
+    os.truncate(f"{tailrace.settings.data}/blobs/{blob[:2]}/{blob}", 5)
+    assert (await noted.client.get(link)).status == 503
 
 
 async def test_what_is_no_request_goes_the_usual_way():
@@ -64,36 +120,32 @@ async def test_what_is_no_request_goes_the_usual_way():
     async def app(scope, receive, send):
         asked.append(scope["type"])
 
-    await LinksFirst(app, [])({"type": "lifespan"}, None, None)
+    await SmallFilesByLink(app, None)({"type": "lifespan"}, None, None)
     assert asked == ["lifespan"]
 
 
-TARGETS = [
-    "{link}",
-    "{bare}",
-    "{bare}/",
-    "{bare}/a/b",
-    "{bare}?download",
-    "/l/unknown",
-    "/l//a",
-]
-FIELDS = [{}, {"Range": "bytes=2-4"}, {"If-None-Match": "*"}, {"Accept": "application/json"}]
+async def test_a_client_that_has_left_is_no_error(noted, tailrace, link):
+    async def send(message):
+        raise OSError
+
+    shortcut = SmallFilesByLink(None, lambda: tailrace.service)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": link,
+        "query_string": b"",
+        "headers": [],
+    }
+    await shortcut(scope, None, send)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
-@pytest.mark.parametrize("fields", FIELDS, ids=str)
-@pytest.mark.parametrize("target", TARGETS)
-async def test_the_answer_is_the_same_as_without_it(
-    tailrace, client_of, link, target, method, fields
-):
-    target = target.format(link=link, bare=link.rpartition("/")[0])
-    shortcut = await client_of(application(tailrace)).ask(method, target, fields)
-    routed = await client_of(Starlette(routes=tailrace.routes)).ask(method, target, fields)
-    if routed.status == 404 and "problem" not in routed.fields["content-type"]:
-        assert shortcut.status == 404  # of no route, which the application tells in its way
-        return
-    assert (shortcut.status, shortcut.lines) == (routed.status, routed.lines)
-    assert shortcut.content == routed.content
+@pytest.mark.parametrize("name", ["a.txt", "page.html", "☃", "a" * 300, "no-extension"])
+async def test_the_answer_is_that_of_the_usual_way(tailrace, client, client_of, name):
+    link = (await client.put(name, CONTENT))["links"][0]["url"]
+    usual = await client_of(Starlette(routes=tailrace.routes)).get(link)
+    shortcut = await client.get(link)
+    assert (shortcut.status, shortcut.lines) == (usual.status, usual.lines)
+    assert shortcut.content == usual.content == CONTENT
 
 
 async def test_below_a_mount_it_is_the_path_there_that_counts(tailrace, client_of, link):

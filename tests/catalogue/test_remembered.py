@@ -45,6 +45,17 @@ async def test_what_has_not_changed_is_read_once() -> None:
     assert source.reads == ["a", "b"]
 
 
+async def test_what_is_at_hand_is_what_was_read_and_has_not_changed() -> None:
+    source = Source(a=1)
+    found = source.remembered()
+    assert found.at_hand("a") is None
+    await found.find("a")
+    assert found.at_hand("a") == 1
+    source.change("b", 1)
+    assert found.at_hand("a") is None
+    assert source.reads == ["a"]
+
+
 @pytest.mark.parametrize("value", [2, None])
 async def test_any_change_has_everything_read_again(value: int | None) -> None:
     source = Source(a=1, b=1)

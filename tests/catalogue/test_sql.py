@@ -125,6 +125,7 @@ async def test_a_link_found_before_is_found_again_without_the_database(
     assert await catalogue.find_link(link.token_hash) == (link, file)
     monkeypatch.setattr(catalogue._database, "read", None)
     assert await catalogue.find_link(link.token_hash) == (link, file)
+    assert catalogue.link_at_hand(link.token_hash) == (link, file)
 
 
 async def test_a_link_found_before_is_not_found_after_another_process_ended_it(
@@ -138,6 +139,7 @@ async def test_a_link_found_before_is_not_found_after_another_process_ended_it(
     await catalogue.add_file(file, [link])
     assert await catalogue.find_link(link.token_hash) == (link, file)
     neighbour.ask("end ours")
+    assert catalogue.link_at_hand(link.token_hash) is None
     _, ended = await catalogue.find_link(link.token_hash)
     assert (ended.state, ended.reason) == (FileState.ABANDONED, "over there")
     neighbour.ask("forget all")

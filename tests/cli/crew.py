@@ -5,15 +5,19 @@
 Each worker writes its steps to LOG, and to each connection its process id. On SIGTERM it
 takes no more of them, and on SIGUSR1 it ends. HOW changes what
 becomes of it: `cannot-start`, `dies` before it is ready, `lingers` when told to stop, and
-`cannot-start-again`, which the first ones do not.
+`cannot-start-again`, which the first ones do not. With `no-room`, the system has no room for
+the last of the first ones, and with `no-room-again` none for the one after them, at first.
 """
 
+import errno
+import itertools
 import os
 import select
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tailrace.cli.lines import Order, WorkersEnd
@@ -57,6 +61,24 @@ def work(line: WorkersEnd) -> int:
                     if received is Order.HURRY or line.is_cut or "lingers" not in HOW:
                         return 0
 
+
+def without_room(refused: int) -> Callable[[], int]:
+    """Return a fork for which there is no room the time before it would be that one's."""
+    asked = itertools.count(1)
+    fork = os.fork
+
+    def fork_where_there_is_room() -> int:
+        if next(asked) == refused:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    return fork_where_there_is_room
+
+
+if "no-room" in HOW:
+    os.fork = without_room(COUNT)
+elif "no-room-again" in HOW:
+    os.fork = without_room(COUNT + 1)
 
 with socket.create_server(("127.0.0.1", 0)) as listening:
     port = listening.getsockname()[1]

@@ -126,6 +126,29 @@ def test_a_worker_that_was_killed_is_replaced_and_the_others_keep_their_connecti
         assert started.end() == (0, f"worker {killed[1]} has ended (signal 9); another comes\n")
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_there_is_no_room_for_the_workers_nothing_is_announced(crew, count):
+    with crew(count, "no-room") as started:
+        announced, errors = started.process.communicate(timeout=PATIENCE_SECONDS)
+        assert (started.process.returncode, announced) == (1, "")
+        assert "no worker can be started" in errors
+        assert "Traceback" not in errors
+        assert count == 1 or not any(lives(pid) for pid in started.workers())
+
+
+def test_where_there_is_no_room_for_another_worker_it_comes_later(crew):
+    with crew(2, "no-room-again") as started:
+        started.announced()
+        killed, kept = (pid for pid, _ in started.steps("ready"))
+        started.kill(killed)
+        started.until("another came", lambda: len(started.steps("ready")) == 3)
+        assert lives(kept)
+        started.process.send_signal(signal.SIGTERM)
+        status, errors = started.end()
+        assert status == 0
+        assert errors.count("no worker can be started") == 1
+
+
 def test_a_worker_that_leaves_is_given_nothing_more_and_replaced_when_it_has_ended(crew):
     with crew(2) as started:
         started.announced()

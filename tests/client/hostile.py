@@ -188,7 +188,9 @@ def honest(content: bytes, *fields: tuple[str, str]) -> Reply:
             unsatisfied = ("Content-Range", f"bytes */{len(content)}")
             answer("416 Range Not Satisfiable", (unsatisfied,))(connection, request)
         else:
-            last = len(content) - 1 if request.last is None else request.last
+            last = len(content) - 1
+            if request.last is not None:
+                last = min(last, request.last)
             span = ("Content-Range", f"bytes {first}-{last}/{len(content)}")
             partial = answer("206 Partial Content", (*fields, span), content[first : last + 1])
             partial(connection, request)

@@ -31,6 +31,7 @@ from tailrace.client.moves import (
     Wait,
 )
 from tailrace.client.plan import Plan
+from tailrace.client.trust import is_piece
 from tailrace.protocol.ranges import ContentRange
 from tailrace.protocol.validators import EntityTag
 from tailrace.spans import Span
@@ -207,7 +208,7 @@ class World:
                 if task is not None:
                     piece, ask = task
                     told, sent = self.answer(ask)
-                    if self.plan.continues(ask, told):
+                    if is_piece(self.plan.representation, ask, told):
                         self.helpers.append((piece, bytearray(sent)))
                         self.most_helpers = max(self.most_helpers, len(self.helpers))
                     else:

@@ -128,6 +128,7 @@ async def test_what_is_added_is_found_as_it_was(catalogue: Catalogue) -> None:
     assert await catalogue.find_file(file.id) == file
     assert await catalogue.find_links(file.id) == [link]
     assert await catalogue.find_link(link.token_hash) == (link, file)
+    assert catalogue.link_at_hand(link.token_hash) in ((link, file), None)
     assert await catalogue.find_upload(upload.key_hash) == (upload, file)
 
 
@@ -175,6 +176,7 @@ async def test_what_is_not_known_is_none(catalogue: Catalogue) -> None:
     await catalogue.add_file(a_file(), [a_link(a_file())], an_upload(a_file()))
     assert await catalogue.find_file(FileId("stranger")) is None
     assert await catalogue.find_link(b"stranger") is None
+    assert catalogue.link_at_hand(b"stranger") is None
     assert await catalogue.find_upload(b"stranger") is None
     assert await catalogue.find_links(FileId("stranger")) == []
 

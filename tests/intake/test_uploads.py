@@ -30,7 +30,7 @@ from tailrace.errors import (
     UploadEnded,
     UploadNotKnown,
 )
-from tailrace.intake.uploads import Upload
+from tailrace.intake.progress import Upload
 from tailrace.protocol.uploads import Append, Concatenate, ContentDigest, Create
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import MalformedField
-from tailrace.protocol.media_types import MediaType, parse_media_type
+from tailrace.protocol.fields import Fields
+from tailrace.protocol.media_types import MediaType, essence_of, parse_media_type
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "media_types.json").read_text())
 WELL_FORMED = [vector for vector in VECTORS if "malformed" not in vector]
@@ -53,3 +54,16 @@ def test_a_value_that_no_field_can_hold_is_not_written():
 @given(media_types)
 def test_a_media_type_that_is_written_is_read_back(media_type):
     assert parse_media_type(media_type.to_field()) == media_type
+
+
+@pytest.mark.parametrize(
+    ("lines", "essence"),
+    [
+        ([], ""),
+        ([("Content-Type", "text/plain")], "text/plain"),
+        ([("content-type", "Text/HTML \t; charset=x")], "text/html"),
+        ([("Content-Type", "nonsense")], "nonsense"),
+    ],
+)
+def test_the_essence_of_content_is_its_type_without_parameters(lines, essence):
+    assert essence_of(Fields.of(*lines)) == essence

@@ -58,6 +58,19 @@ def sending(*messages):
     return app
 
 
+class Waiting:
+    """An application that answers when it is told to, and sees whether the client is there."""
+
+    def __init__(self):
+        self.has_begun = threading.Event()
+        self.may_answer = threading.Event()
+
+    async def __call__(self, scope, receive, send):
+        self.has_begun.set()
+        await asyncio.to_thread(self.may_answer.wait)
+        await answering(b"waited")(scope, receive, send)
+
+
 class Served:
     def __init__(self, loop: str, **config) -> None:
         self.app = None
@@ -126,6 +139,14 @@ class Served:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(
             SECONDS_FOR_ANYTHING
         )
+
+    def call(self, function, *arguments):
+        """Call a function on the server's loop, and return its result."""
+
+        async def called():
+            return function(*arguments)
+
+        return self.run(called())
 
     def settle(self) -> None:
         """Wait until all connections and tasks have ended."""

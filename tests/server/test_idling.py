@@ -1,53 +1,14 @@
 """Noticing that nothing has begun for a time, by a clock that the tests move."""
 
-import asyncio
-import heapq
-
 import pytest
+from clock import Clock
 from hypothesis import given
 from hypothesis import strategies as st
-from serving import GET, answering
+from serving import GET, Waiting, answering, until
 
 from tailrace.server.idling import IdleWatch
 
 SECONDS = 5
-
-
-class Clock:
-    """As much of an event loop as a watch needs."""
-
-    def __init__(self):
-        self.now = 100.0
-        self.timers_made = 0
-        self._timers = []
-
-    def time(self):
-        return self.now
-
-    def call_later(self, delay, callback):
-        self.timers_made += 1
-        timer = asyncio.TimerHandle(self.now + delay, callback, (), self)
-        heapq.heappush(self._timers, timer)
-        return timer
-
-    def _timer_handle_cancelled(self, timer):
-        pass
-
-    def get_debug(self):
-        return False
-
-    def move(self, seconds):
-        until = self.now + seconds
-        while self._timers and self._timers[0].when() <= until:
-            timer = heapq.heappop(self._timers)
-            self.now = timer.when()
-            if not timer.cancelled():
-                timer._callback()
-        self.now = until
-
-    @property
-    def is_quiet(self):
-        return all(timer.cancelled() for timer in self._timers)
 
 
 class Watched:
@@ -129,25 +90,29 @@ def test_it_calls_whenever_a_timer_for_each_end_would_have(steps):
 # --- in its place -------------------------------------------------------------------------
 
 
-def test_a_connection_is_closed_when_no_request_follows(served, monkeypatch):
+def test_a_connection_is_closed_when_no_request_follows(served, monkeypatch, nothing_left):
     monkeypatch.setattr(served.config, "timeout_keep_alive", 0.05)
     served.app = answering(b"content")
     with served.connect() as client:
-        for _ in range(3):
-            client.send(GET)
-            client.response()
+        client.send(GET)
+        client.response()
         assert client.has_ended()
 
 
-def test_an_answer_may_take_longer_than_a_connection_may_be_idle(served, monkeypatch):
-    monkeypatch.setattr(served.config, "timeout_keep_alive", 0.05)
-    answer = answering(b"content")
-
-    async def slow(scope, receive, send):
-        await asyncio.sleep(0.15)
-        await answer(scope, receive, send)
-
-    served.app = slow
+def test_a_connection_is_kept_while_a_request_is_answered(served, monkeypatch):
+    monkeypatch.setattr(served.config, "timeout_keep_alive", 30)
+    served.app = app = Waiting()
     with served.connect() as client:
         client.send(GET)
-        assert client.response().content == b"content"
+        app.may_answer.set()
+        assert client.response().content == b"waited"
+        (connection,) = served.connections
+        until(lambda: connection._idling._timer is not None)
+        app.may_answer.clear()
+        app.has_begun.clear()
+        client.send(GET)
+        assert app.has_begun.wait(10)
+        connection._idling._seconds = 0
+        served.call(connection._idling._look)  # as when the time is over
+        app.may_answer.set()
+        assert client.response().content == b"waited"

@@ -11,7 +11,7 @@ from serving import BODY, GET, GET_1_0, HEAD, PATH_SEND, Cut, answering, sending
 
 from tailrace import cached
 from tailrace.errors import BlobAbandoned, StorageUnavailable
-from tailrace.server import cache
+from tailrace.server import residency
 
 KIB = 1024
 
@@ -421,7 +421,7 @@ def test_nothing_else_is_sent_meanwhile(served, path, steps, outcome):
 
 def test_a_disk_that_is_slow_is_waited_for(served, path, content, monkeypatch):
     monkeypatch.setattr(cached, "read", lambda *_: None)
-    monkeypatch.setattr(cache, "resident_stop", lambda descriptor, start, stop: start)
+    monkeypatch.setattr(residency, "resident_stop", lambda descriptor, start, stop: start)
     served.app = in_pieces(path, lambda: each([(0, 10), (10, 200_000)]))
     assert served.get().content == content[:200_010]
 

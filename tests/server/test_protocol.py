@@ -1,6 +1,7 @@
 """Limits, deadlines, refusals, and the order of what is answered."""
 
 import asyncio
+import math
 import socket
 import threading
 import time
@@ -11,14 +12,16 @@ from serving import (
     GET,
     PATH_SEND,
     Cut,
+    Response,
     Served,
+    Waiting,
     answering,
     sending,
     start,
     until,
 )
 
-from tailrace.server import Limits
+from tailrace.server.protocol import _Phase
 
 POST_10 = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -44,19 +47,6 @@ async def echo(scope, receive, send):
 async def deaf(scope, receive, send):
     """Answers before it has read anything."""
     await answering(b"enough")(scope, receive, send)
-
-
-class Waiting:
-    """An application that answers when it is told to, and sees whether the client is there."""
-
-    def __init__(self):
-        self.has_begun = threading.Event()
-        self.may_answer = threading.Event()
-
-    async def __call__(self, scope, receive, send):
-        self.has_begun.set()
-        await asyncio.to_thread(self.may_answer.wait)
-        await answering(b"waited")(scope, receive, send)
 
 
 # --- lengths and counts -------------------------------------------------------------------
@@ -379,21 +369,54 @@ class EchoingWebSocket(asyncio.Protocol):
 
 def test_a_websocket_is_no_longer_ours():
     upgrade = b"GET /a HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
-    with Served("uvloop", ws=EchoingWebSocket) as served:
-        served.protocol.limits = Limits(head_seconds=0.05, content_stall_seconds=0.05)
-        with served.connect() as client:
-            client.send(upgrade[:5])
-            until(lambda: served.connections)
-            (ours,) = served.connections
-            client.send(upgrade[5:])
-            assert client.file.read(len(upgrade)) == upgrade
-            time.sleep(0.12)  # much longer than the limits
-            client.send(b"still there")
-            assert client.file.read(11) == b"still there"
-            assert ours.transport.get_write_buffer_limits()[1] > 0
+    with Served("uvloop", ws=EchoingWebSocket) as served, served.connect() as client:
+        client.send(upgrade[:5])
+        until(lambda: served.connections)
+        (ours,) = served.connections
+        until(lambda: ours._phase is _Phase.HEAD)
+        client.send(upgrade[5:])
+        assert client.file.read(len(upgrade)) == upgrade
+        client.send(b"still there")
+        assert client.file.read(11) == b"still there"
+        assert (ours._deadlines._timer, ours._idling._timer) == (None, None)
+        assert ours.transport.get_write_buffer_limits()[1] > 0
 
 
 # --- deadlines ----------------------------------------------------------------------------
+# How long each is, test_deadlines.py says; here, when it begins and what comes of it.
+
+
+def connection_of(client, served):
+    """Return the server's side of a connection."""
+
+    def found():
+        address = client.socket.getsockname()
+        return [each for each in served.connections if each.client == address]
+
+    until(found)
+    return found()[0]
+
+
+def has_deadline_in(connection, phase):
+    return connection._phase is phase and connection._deadlines._timer is not None
+
+
+def let_time_for_a_head_pass(served, connection):
+    def passes():
+        connection._deadlines.disarm()
+        connection._deadlines._overdue()
+
+    served.call(passes)
+
+
+def let_time_for_content_pass(served, connection):
+    def passes():
+        deadlines = connection._deadlines
+        deadlines.disarm()
+        deadlines._content_at = -math.inf
+        deadlines._look_for_content(connection._is_held_up)
+
+    served.call(passes)
 
 
 def test_a_connection_without_a_request_is_closed_in_time(served, limits, nothing_left):
@@ -403,80 +426,78 @@ def test_a_connection_without_a_request_is_closed_in_time(served, limits, nothin
 
 
 @pytest.mark.parametrize("beginning", [b"G", b"GET / HTTP/1.1\r\nHost: a\r\nX"])
-def test_a_head_that_does_not_end_in_time_is_a_408(served, limits, beginning, nothing_left):
-    limits(head_seconds=0.05)
+def test_a_head_that_does_not_end_in_time_is_a_408(served, beginning, nothing_left):
     with served.connect() as client:
         client.send(beginning)
+        connection = connection_of(client, served)
+        until(lambda: has_deadline_in(connection, _Phase.HEAD))
+        let_time_for_a_head_pass(served, connection)
         response = client.response()
         assert (response.status, response.fields["connection"]) == (408, "close")
         assert client.has_ended()
 
 
-def test_a_trickle_does_not_prolong_the_time_for_a_head(served, limits, nothing_left):
-    limits(head_seconds=0.1)
-    begun_at = time.monotonic()
+def test_a_trickle_does_not_prolong_the_time_for_a_head(served):
+    beginning = b"GET / HTTP/1.1\r\nX: "
     with served.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nX: ")
-        while client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
-            if served_something(client):
-                break
+        connection = connection_of(client, served)
+        since_it_was_made = connection._deadlines._timer
+        client.send(beginning)
+        for count in range(1, 6):
             client.send(b"y")
-        assert client.response().status == 408
-    assert time.monotonic() - begun_at < 2
+            until(lambda: connection._without_progress == len(beginning) + count)  # noqa: B023
+            assert connection._deadlines._timer is since_it_was_made
 
 
-def served_something(client):
-    client.socket.settimeout(0.02)
-    try:
-        return bool(client.socket.recv(1, socket.MSG_PEEK))
-    except TimeoutError:
-        return False
-    finally:
-        client.socket.settimeout(10)
-
-
-def test_the_time_for_a_head_holds_for_later_requests_too(served, limits, nothing_left):
-    limits(head_seconds=0.05)
+def test_the_time_for_a_head_holds_for_later_requests_too(served, nothing_left):
     served.app = answering(b"first")
     with served.connect() as client:
         client.send(GET)
         assert client.response().content == b"first"
         client.send(b"GET")
+        connection = connection_of(client, served)
+        until(lambda: has_deadline_in(connection, _Phase.HEAD))
+        let_time_for_a_head_pass(served, connection)
         assert client.response().status == 408
 
 
-def test_an_idle_connection_is_closed_also_after_content_that_nobody_read(
-    served, limits, nothing_left
-):
-    limits(head_seconds=0.05)
+def test_an_idle_connection_is_closed_also_after_content_that_nobody_read(served, nothing_left):
     served.app = deaf
     with served.connect() as client:
         client.send(POST_10)
         assert client.response().content == b"enough"
         client.send(b"0123456789")
+        connection = connection_of(client, served)
+        until(lambda: has_deadline_in(connection, _Phase.IDLE))
+        let_time_for_a_head_pass(served, connection)
         assert client.has_ended()
 
 
-def test_half_a_request_does_not_disturb_the_response_before(served, limits):
-    limits(head_seconds=0.05)
+def test_half_a_request_does_not_disturb_the_response_before(served):
     served.app = app = Waiting()
     with served.connect() as client:
         client.send(GET, b"GET / HTTP/1.1\r\n")
-        time.sleep(0.12)  # much longer than the limit
+        connection = connection_of(client, served)
+        until(lambda: has_deadline_in(connection, _Phase.HEAD))
+        let_time_for_a_head_pass(served, connection)
         app.may_answer.set()
         assert client.response().content == b"waited"
         client.send(b"Host: a\r\n\r\n")
         assert client.response().content == b"waited"
 
 
-def test_half_a_request_has_its_time_from_the_response_before(served, limits, nothing_left):
-    limits(head_seconds=0.05)
+def test_half_a_request_has_its_time_from_the_response_before(served, nothing_left):
     served.app = app = Waiting()
     with served.connect() as client:
         client.send(GET, b"GET / HTTP/1.1\r\n")
-        time.sleep(0.12)  # much longer than the limit
+        connection = connection_of(client, served)
+        until(lambda: has_deadline_in(connection, _Phase.HEAD))
+        let_time_for_a_head_pass(served, connection)
+        assert connection._deadlines._timer is None
         app.may_answer.set()
         assert client.response().content == b"waited"
+        until(lambda: has_deadline_in(connection, _Phase.HEAD))
+        let_time_for_a_head_pass(served, connection)
         assert client.response().status == 408
 
 
@@ -505,24 +526,26 @@ def test_content_that_stalls_behind_a_response_cuts(served, limits, nothing_left
             client.response()
 
 
-def test_content_that_is_slow_but_moves_is_taken(served, limits):
-    limits(content_stall_seconds=0.12)
+def test_each_octet_of_content_renews_its_time(served):
     served.app = echo
     with served.connect() as client:
-        client.send(POST_10)
-        for number in range(10):
-            client.send(b"%d" % number)
-            time.sleep(0.02)
+        client.send(POST_10, b"0")
+        connection = connection_of(client, served)
+        until(lambda: has_deadline_in(connection, _Phase.CONTENT))
+        connection._deadlines._content_at = -math.inf
+        client.send(b"1")
+        until(lambda: connection._deadlines._content_at > -math.inf)
+        client.send(b"23456789")
         assert client.response().content == b"0123456789"
 
 
-def test_the_time_an_application_takes_to_read_is_not_the_clients(served, limits):
-    limits(content_stall_seconds=0.05)
+def test_the_time_an_application_takes_to_read_is_not_the_clients(served):
     length = 8 * 1024 * 1024
+    may_read = threading.Event()
 
     async def app(scope, receive, send):
         await receive()
-        await asyncio.sleep(0.2)  # reading is paused meanwhile
+        await asyncio.to_thread(may_read.wait)
         await read_all(receive)
         await answering(b"all of it")(scope, receive, send)
 
@@ -531,12 +554,16 @@ def test_the_time_an_application_takes_to_read_is_not_the_clients(served, limits
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length)
         sender = threading.Thread(target=client.send, args=(bytes(length),))
         sender.start()
+        connection = connection_of(client, served)
+        until(lambda: has_deadline_in(connection, _Phase.CONTENT))
+        until(lambda: connection.flow.read_paused)
+        let_time_for_content_pass(served, connection)
+        may_read.set()
         assert client.response().content == b"all of it"
         sender.join()
 
 
-def test_a_client_that_waits_for_100_continue_is_not_cut(served, limits):
-    limits(content_stall_seconds=0.05)
+def test_a_client_that_waits_for_100_continue_is_not_cut(served):
     may_read = threading.Event()
 
     async def app(scope, receive, send):
@@ -546,7 +573,9 @@ def test_a_client_that_waits_for_100_continue_is_not_cut(served, limits):
     served.app = app
     with served.connect() as client:
         client.send(POST_10.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
-        time.sleep(0.12)
+        connection = connection_of(client, served)
+        until(lambda: has_deadline_in(connection, _Phase.CONTENT))
+        let_time_for_content_pass(served, connection)
         may_read.set()
         assert client.head().status == 100
         client.send(b"0123456789")
@@ -701,20 +730,27 @@ def test_one_that_has_refused_the_last_octets_is_noticed(served, limits, nothing
 
 
 def test_one_that_is_sent_something_from_time_to_time_is_believed(served, limits):
-    limits(half_closed_seconds=0.4)
+    limits(half_closed_seconds=60)
+    may_go_on = threading.Event()
 
     async def app(scope, receive, send):
         await send(start())
-        for _ in range(5):
-            await send({"type": BODY, "body": b"a", "more_body": True})
-            await asyncio.sleep(0.2)
-        await send({"type": BODY})
+        await send({"type": BODY, "body": b"a", "more_body": True})
+        await asyncio.to_thread(may_go_on.wait)
+        await send({"type": BODY, "body": b"b"})
 
     served.app = app
     with served.connect() as client:
         client.send(GET)
         client.socket.shutdown(socket.SHUT_WR)
-        assert client.response().content == b"a" * 5
+        connection = connection_of(client, served)
+        until(lambda: connection._phase is _Phase.OVER)
+        before = 0
+        client.head()
+        until(lambda: connection._arrived() is not None)
+        served.call(connection._deadlines._look_for_departure, connection._arrived, before)
+        may_go_on.set()
+        assert client._chunks(Response(200, {}, b"")) == b"ab"
 
 
 def test_one_that_has_really_left_is_noticed_when_it_is_sent_something(

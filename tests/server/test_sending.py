@@ -26,7 +26,7 @@ from serving import (
 )
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from tailrace.server import Disconnected, Limits, cache, tcp
+from tailrace.server import Disconnected, Limits, residency, tcp
 from tailrace.server.sending import Outlet
 
 KIB = 1024
@@ -125,14 +125,14 @@ def test_a_slow_disk_is_not_the_fault_of_the_reader(
     served, limits, path, content, monkeypatch, nothing_left
 ):
     limits(sending_stall_seconds=0.02)
-    touch = cache._touch
+    touch = residency._touch
 
     def slowly(*arguments):
         time.sleep(0.1)
         touch(*arguments)
 
-    monkeypatch.setattr(cache, "resident_stop", lambda descriptor, start, stop: start)
-    monkeypatch.setattr(cache, "_touch", slowly)
+    monkeypatch.setattr(residency, "resident_stop", lambda descriptor, start, stop: start)
+    monkeypatch.setattr(residency, "_touch", slowly)
     # All has arrived. (The kernel itself would hold the head back for some time, corked.)
     monkeypatch.setattr(tcp, "unacknowledged", lambda _: 0)
     served.app = path_app(path)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tailrace.errors import StorageUnavailable
-from tailrace.server import Disconnected, cache, transfer
+from tailrace.server import Disconnected, residency, transfer
 from tailrace.server.transfer import Transfer
 from tailrace.spans import Span
 
@@ -88,20 +88,20 @@ def reading_peer(peer):
 
 @pytest.fixture
 def everything_is_cold(monkeypatch):
-    monkeypatch.setattr(cache, "resident_stop", lambda descriptor, start, stop: start)
+    monkeypatch.setattr(residency, "resident_stop", lambda descriptor, start, stop: start)
 
 
 @pytest.fixture
 def slow_disk(everything_is_cold, monkeypatch):
     """A disk that reads when it is told to."""
     may_read = threading.Event()
-    touch = cache._touch
+    touch = residency._touch
 
     def wait_and_touch(*arguments):
         may_read.wait()
         touch(*arguments)
 
-    monkeypatch.setattr(cache, "_touch", wait_and_touch)
+    monkeypatch.setattr(residency, "_touch", wait_and_touch)
     yield may_read
     may_read.set()
     finish_reading_ahead()
@@ -110,7 +110,7 @@ def slow_disk(everything_is_cold, monkeypatch):
 def finish_reading_ahead():
     """Wait until no thread has anything left to do: all of them meet."""
     together = threading.Barrier(8)
-    for waiting in [cache._readers.submit(together.wait) for _ in range(8)]:
+    for waiting in [residency._readers.submit(together.wait) for _ in range(8)]:
         waiting.result(10)
 
 
@@ -157,7 +157,7 @@ async def test_no_turn_is_longer_than_its_limit_and_others_have_theirs(
 async def test_a_file_on_a_disk_arrives(
     reading_peer, descriptor, content, everything_is_cold, monkeypatch
 ):
-    monkeypatch.setattr(cache, "WINDOW_BYTES", 256 * KIB)
+    monkeypatch.setattr(residency, "WINDOW_BYTES", 256 * KIB)
     await reading_peer.transfer(descriptor, Span(0, LENGTH)).run()
     await asyncio.to_thread(reading_peer.finish)
     assert reading_peer.received == content
@@ -179,7 +179,7 @@ async def test_what_is_not_in_memory_is_not_sent_before_a_thread_has_read_it(
 
 
 async def test_up_to_what_is_not_in_memory_it_is_sent(peer, descriptor, slow_disk, monkeypatch):
-    monkeypatch.setattr(cache, "resident_stop", lambda descriptor, start, stop: 64 * KIB)
+    monkeypatch.setattr(residency, "resident_stop", lambda descriptor, start, stop: 64 * KIB)
     sending = peer.transfer(descriptor, Span(0, LENGTH))
     running = asyncio.create_task(sending.run())
     await asyncio.sleep(0)
@@ -263,9 +263,9 @@ async def test_an_interruption_is_raised_at_once(peer, descriptor, request, wait
 async def test_cancelled_at_any_step_it_leaves_nothing_behind(
     descriptor, is_cold, monkeypatch, cancelled_at_every_step
 ):
-    monkeypatch.setattr(cache, "WINDOW_BYTES", KIB * KIB)
+    monkeypatch.setattr(residency, "WINDOW_BYTES", KIB * KIB)
     if is_cold:
-        monkeypatch.setattr(cache, "resident_stop", lambda descriptor, start, stop: start)
+        monkeypatch.setattr(residency, "resident_stop", lambda descriptor, start, stop: start)
 
     async def attempt():
         with Peer() as peer:

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from tailrace.asgi.answering import problem_response
-from tailrace.asgi.hosts import OneHost
+from tailrace.asgi.hosts import OwnNames
 from tailrace.asgi.making import Making
 from tailrace.asgi.routes import routes
-from tailrace.asgi.shortcut import LinksFirst
+from tailrace.asgi.shortcut import SmallFilesByLink
 from tailrace.errors import ConfigurationError
 from tailrace.intake.producers import AnyProducer, Producer, producer
 from tailrace.intake.producers.declared import Declare, Options, Parameters, Returned
@@ -137,21 +136,18 @@ class Tailrace:
         return declare if function is None else declare(function)
 
 
-def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -> Starlette:
+def application(tailrace: Tailrace, local_names: frozenset[str] | None = None) -> ASGIApp:
     """Return an application that is tailrace alone; every error is problem details.
 
     `local_names` are the only domain names it answers for; None is all.
     """
-    links = [route for route in reversed(tailrace.routes) if route.path.startswith("/l/")]
-    return Starlette(
+    app = Starlette(
         routes=tailrace.routes,
-        middleware=[
-            Middleware(OneHost, local_names=local_names),
-            Middleware(LinksFirst, links=links),
-        ],
         lifespan=tailrace.lifespan,
         exception_handlers={HTTPException: _tell_http, Exception: _tell_fault},
     )
+    shortcut = SmallFilesByLink(app, lambda: tailrace.service)
+    return shortcut if local_names is None else OwnNames(shortcut, local_names)
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:

@@ -26,6 +26,7 @@ from tailrace.errors import (
 from tailrace.intake import forms
 from tailrace.intake.fill import LandingSource
 from tailrace.protocol.fields import Fields
+from tailrace.protocol.media_types import essence_of
 from tailrace.protocol.uploads.metadata import read_content_length
 
 _FORM = "application/x-www-form-urlencoded"
@@ -37,8 +38,8 @@ def fields_of(request: Request) -> Fields:
 
 
 def media_type_of(request: Request) -> str:
-    """Return the type of the request's content, without parameters, in lower case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    """Return the type of the request's content, as `essence_of` does."""
+    return essence_of(fields_of(request))
 
 
 async def content(receive: Receive) -> AsyncGenerator[bytes]:

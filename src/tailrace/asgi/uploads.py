@@ -25,8 +25,8 @@ from tailrace.asgi.requests import (
 )
 from tailrace.errors import LengthExceeded, MalformedContent, TailraceError
 from tailrace.intake import forms
+from tailrace.intake.progress import Upload
 from tailrace.intake.settling import settled
-from tailrace.intake.uploads import Upload
 from tailrace.protocol import negotiation, problems, uploads
 from tailrace.protocol.disposition import safe_name
 from tailrace.protocol.fields import Fields

@@ -65,6 +65,12 @@ class Catalogue(Protocol):
     async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
         """Return a link and its file. This is the hot look-up of every download."""
 
+    def link_at_hand(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        """Return a link and its file as they are now, if that is known without waiting.
+
+        None may mean as well that there is no such link: then `find_link` tells.
+        """
+
     async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None: ...
 
     async def extend_upload(self, key_hash: bytes, expires_at: datetime | None) -> None:

@@ -30,14 +30,20 @@ class Remembered(Generic[Key, Found]):
         self._found: dict[Key, Found] = {}
         self._found_at: int | None = None
 
-    async def find(self, key: Key) -> Found | None:
-        """Return what there is by this key, as of this call or later."""
+    def at_hand(self, key: Key) -> Found | None:
+        """Return what there is by this key as of now, if that is known without reading."""
         version = self._version()
         if version != self._found_at or version is None:
             self._found.clear()
             self._found_at = version
-        elif key in self._found:
-            return self._found[key]
+        return self._found.get(key)
+
+    async def find(self, key: Key) -> Found | None:
+        """Return what there is by this key, as of this call or later."""
+        found = self.at_hand(key)
+        if found is not None:
+            return found
+        version = self._found_at
         found = await self._read(key)
         # It was read after the version was: if that is no longer the one, then it is the next
         # call that notices. Unless another has noticed already.

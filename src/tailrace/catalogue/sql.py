@@ -93,6 +93,9 @@ class SqlCatalogue:
     async def find_link(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
         return await self._links.find(token_hash)
 
+    def link_at_hand(self, token_hash: bytes) -> tuple[LinkRecord, FileRecord] | None:
+        return self._links.at_hand(token_hash)
+
     async def find_upload(self, key_hash: bytes) -> tuple[UploadRecord, FileRecord] | None:
         return await self._database.read(reading.find_upload, key_hash)
 

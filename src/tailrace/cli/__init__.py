@@ -28,6 +28,7 @@ COMMANDS = {
     "put": "upload files, and print a link to each before its bytes are sent",
     "get": "download files, and print where each is when it is whole",
     "make": "run a producer, and write what it makes while it is made",
+    "cat": "write files to standard output as they come, and follow those that grow",
     "ls": "list the files that the service holds",
     "key": "make and list the keys of a service",
 }

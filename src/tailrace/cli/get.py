@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from tailrace.cli.options import add_timeout, count, key_for
-from tailrace.cli.outcomes import each
+from tailrace.cli.outcomes import DONE, each
 from tailrace.cli.several import each_at_once
 from tailrace.cli.terminal import progress_bar, reason, terminable
 from tailrace.client.cancellation import Cancellation
@@ -33,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="PATH",
-        help="the file, or a directory in which it is named by the server (default: .)",
+        help="the file, or a directory in which it is named by the server (default: .); - is"
+        " standard output",
     )
     parser.add_argument(
         "--unique",
@@ -73,10 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("there is no URL to download; give one, or a list with -i")
     if len(urls) > 1 and arguments.sha256 is not None:
         raise ConfigurationError("--sha256 is of one file, but there are several URLs")
-    if len(urls) > 1 and arguments.output and not Path(arguments.output).is_dir():
+    directory = arguments.output
+    if len(urls) > 1 and directory not in (None, "-") and not Path(directory).is_dir():
         raise ConfigurationError(
             f"several files cannot go to {arguments.output!r}; give a directory that exists"
         )
+    if arguments.output == "-":
+        return _write_out(arguments, list(urls))
     jobs = min(arguments.jobs, len(urls))
 
     def get(session: Session, text: str) -> None:
@@ -106,6 +111,19 @@ def run(arguments: argparse.Namespace) -> int:
             with open_session(Cancellation()) as session:
                 return each(list(urls), partial(get, session))
         return each_at_once(list(urls), get, open_session, jobs)
+
+
+def _write_out(arguments: argparse.Namespace, texts: Sequence[str]) -> int:
+    if arguments.json or arguments.unique or arguments.sha256 is not None:
+        raise ConfigurationError(
+            "--json, --unique and --sha256 are of files, and -o - writes none"
+        )
+    from tailrace.cli.cat import write_out  # seldom used
+
+    with terminable(), Session(timeouts=Timeouts(stall_seconds=arguments.timeout)) as session:
+        for text in texts:
+            write_out(session, text, 0, key_for(Url.parse(text), arguments.key))
+    return DONE
 
 
 def _listed(path: str | None) -> list[str]:

@@ -15,6 +15,9 @@ import logging
 import socket
 import struct
 
+MORE_FILES = "raise its limit (LimitNOFILE in systemd, `ulimit -n` in a shell)"
+"""What to do where a process may open no more files."""
+
 _log = logging.getLogger("tailrace.workers")
 
 _CONNECTION = b"c"
@@ -110,7 +113,9 @@ class WorkersEnd:
         given = octets.count(_CONNECTION)
         self._taken += given
         if given > len(connections):  # the kernel closes what it cannot hand over
-            _log.warning("connections were dropped: this process may open no more files")
+            _log.warning(
+                "connections were dropped: this process may open no more files; %s", MORE_FILES
+            )
         orders = octets.replace(_CONNECTION, b"")
         if self.is_cut:
             return [Order.STOP]

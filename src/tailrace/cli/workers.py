@@ -18,6 +18,7 @@ threads along and must not share connections of its own, so the parent has neith
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from tailrace.cli.lines import Order, ParentsEnd, WorkersEnd
+from tailrace.cli.lines import MORE_FILES, Order, ParentsEnd, WorkersEnd
 from tailrace.cli.outcomes import DONE, FAILED
 
 _log = logging.getLogger("tailrace.workers")
@@ -37,11 +38,16 @@ _log = logging.getLogger("tailrace.workers")
 CANNOT_START = 78
 """What a worker exits with that no other would do better than; EX_CONFIG of sysexits.h."""
 
-# A worker that dies as soon as it has started must not keep a core busy.
+# A worker that dies as soon as it has started must not keep a core busy, nor a system that
+# has no room for one.
 _SECONDS_BETWEEN_STARTS = 1.0
 
-# When nobody can be given a connection, or none can be accepted, though one waits.
-_SECONDS_TO_ACCEPT_AGAIN = 0.05
+# When nobody can be given the connection that waits. A worker that is only slow takes it soon.
+_SECONDS_TO_PLACE_AGAIN = 0.05
+
+# When none can be accepted though one waits. Files come free as downloads end; to ask sooner
+# would only fill the log.
+_SECONDS_TO_ACCEPT_AGAIN = 1.0
 
 # Some milliseconds' worth, before signals and reports are heard again.
 _ACCEPTED_AT_ONCE = 64
@@ -89,7 +95,7 @@ def _heeded_signals() -> Iterator[socket.socket]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Worker:
+class _Child:
     pid: int
     line: ParentsEnd
     started_at: float
@@ -111,7 +117,7 @@ class _Supervisor:
         self._listening = listening
         self._announce = announce
         self._heard = heard
-        self._workers: list[_Worker] = []
+        self._workers: list[_Child] = []
         self._next_start_at = 0.0
         self._accepts_at = 0.0
         self._unplaced: socket.socket | None = None
@@ -120,13 +126,13 @@ class _Supervisor:
 
     def run(self) -> None:
         while self._workers or not self._is_stopping:
-            self._start_missing()
             self._wait()
             self._heed_signals()
             self._hear_workers()
             self._reap()
             if self._accepts():
                 self._accept()
+            self._start_missing()
 
     def _wait(self) -> None:
         now = time.monotonic()
@@ -144,7 +150,20 @@ class _Supervisor:
 
     def _start_missing(self) -> None:
         while self._is_one_due() and time.monotonic() >= self._next_start_at:
-            self._workers.append(self._forked())
+            try:
+                self._workers.append(self._forked())
+            except OSError as exc:
+                self._do_without(exc.strerror)
+
+    def _do_without(self, reason: str | None) -> None:
+        advice = "allow more processes (TasksMax in systemd, `ulimit -u` in a shell) or memory"
+        if self._was_announced:
+            _log.warning("no worker can be started: %s; %s", reason, advice)
+            self._next_start_at = time.monotonic() + _SECONDS_BETWEEN_STARTS
+        else:
+            _log.error("no worker can be started: %s; %s", reason, advice)
+            self.status = FAILED
+            self._stop(Order.STOP)
 
     def _is_one_due(self) -> bool:
         if self._is_stopping or len(self._workers) >= self._count:
@@ -168,7 +187,7 @@ class _Supervisor:
                 if not self._is_stopping:
                     self._replace(worker, os.waitstatus_to_exitcode(status))
 
-    def _replace(self, worker: _Worker, exit_code: int) -> None:
+    def _replace(self, worker: _Child, exit_code: int) -> None:
         ending = f"signal {-exit_code}" if exit_code < 0 else f"exit status {exit_code}"
         if exit_code == CANNOT_START:  # it has said why
             self.status = FAILED
@@ -182,11 +201,17 @@ class _Supervisor:
             earliest = worker.started_at + _SECONDS_BETWEEN_STARTS
             self._next_start_at = max(self._next_start_at, earliest)
 
-    def _forked(self) -> _Worker:
+    def _forked(self) -> _Child:
         ours, theirs = socket.socketpair()
         # A signal for the child must not be heard by the parent, through what both hold yet.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             for end in (ours, self._heard, self._listening):
                 end.close()
@@ -197,7 +222,7 @@ class _Supervisor:
             _become_worker(self._work, theirs)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        return _Worker(pid, ParentsEnd(ours), time.monotonic())
+        return _Child(pid, ParentsEnd(ours), time.monotonic())
 
     # --- to stop ---------------------------------------------------------------------------
 
@@ -231,12 +256,13 @@ class _Supervisor:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as exc:
-                _log.warning("connections cannot be accepted: %s", exc.strerror)
-                self._accepts_at = time.monotonic() + 20 * _SECONDS_TO_ACCEPT_AGAIN
+                advice = f"; {MORE_FILES}" if exc.errno == errno.EMFILE else ""
+                _log.warning("connections cannot be accepted: %s%s", exc.strerror, advice)
+                self._accepts_at = time.monotonic() + _SECONDS_TO_ACCEPT_AGAIN
                 return
             if not self._place(connection):
                 self._unplaced = connection
-                self._accepts_at = time.monotonic() + _SECONDS_TO_ACCEPT_AGAIN
+                self._accepts_at = time.monotonic() + _SECONDS_TO_PLACE_AGAIN
                 return
             self._unplaced = None
             connection.close()

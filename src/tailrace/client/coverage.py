@@ -60,6 +60,13 @@ class Coverage:
     def landed_length(self) -> int:
         return sum(span.length for span in self.landed)
 
+    def standing(self, length: int | None) -> str:
+        """Return what is to be said of it where a download ends early."""
+        if not self.landed:
+            return ""
+        of = "unknown" if length is None else length
+        return f"; {self.landed_length} of {of} bytes are here"
+
     def reset(self, landed: tuple[Span, ...]) -> None:
         """Forget all else; what the pieces of before bring does not count any more."""
         self.landed = landed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -72,6 +73,32 @@ class Session:
             connections=self._connections,
         )
         return run.execute()
+
+    def stream(
+        self, url: str, *, offset: int | None = 0, key: str | None = None
+    ) -> Iterator[memoryview]:
+        """Give the bytes of a file as they come, from `offset` on; None is its end by now.
+
+        Each piece is there until the next is asked for. A file that grows is followed. A
+        cut is resumed if the server gives a strong entity tag.
+
+        Raises:
+            RepresentationChanged: another file has the URL since it was cut.
+            TransferError: not all of it came; the message says why.
+            ProtocolError: the answer is not HTTP.
+        """
+        from tailrace.client.reading import Reading  # a download needs none
+
+        parsed = Url.parse(url)
+        authorization = Authorization.of(parsed, key)
+        reading = Reading(
+            parsed, self._transport, authorization, self._patience, self._cancellation
+        )
+        if offset is None:
+            reading.seek_end()
+        else:
+            reading.position = offset
+        yield from reading.pieces()
 
     def close(self) -> None:
         """Close the connections that were kept; may be called twice."""

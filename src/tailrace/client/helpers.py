@@ -18,6 +18,7 @@ from tailrace.client.pace import Pace
 from tailrace.client.partial import Partial
 from tailrace.client.plan import Plan
 from tailrace.client.transport import Authorization, Transport
+from tailrace.client.trust import is_piece
 from tailrace.client.urls import Url
 from tailrace.errors import ConnectionLost, StorageError, TailraceError
 
@@ -143,7 +144,7 @@ class Helpers:
         except (TailraceError, OSError):
             return False
         try:
-            if not self._plan.continues(ask, describe(response)):
+            if not is_piece(self._plan.representation, ask, describe(response)):
                 return False
             while (left := piece.left).length:
                 count = landing.land(response.content, left)

@@ -93,6 +93,23 @@ class Head(NamedTuple):
         return Refused(message + standing, self.status, self.problem)
 
 
+class State(enum.Enum):
+    READY = "ready"
+    """Nothing is asked yet."""
+    ASKING = "asking"
+    """A request is out; its head is awaited."""
+    LANDING = "landing"
+    """Content is written as it comes."""
+    PAUSED = "paused"
+    """Waits before it asks again."""
+    WAITING = "waiting"
+    """What is missing is on its way to helpers."""
+    VERIFYING = "verifying"
+    """All is there; it is being measured."""
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
 # --- events: what happened ----------------------------------------------------------------
 
 

@@ -11,7 +11,6 @@ came after the newest record, but nothing is ever trusted that is not there.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
@@ -23,13 +22,12 @@ from typing import TYPE_CHECKING
 
 from tailrace.client.moves import Held, Representation
 from tailrace.errors import StorageFull, StorageUnavailable, UnsafeTarget
+from tailrace.no_room import NO_ROOM
 from tailrace.protocol.validators import EntityTag
 from tailrace.spans import Span
 
 if TYPE_CHECKING:
     from tailrace.client.pipes import Pipe
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 # Of the 255 bytes that a name may have, what CRC, dots and suffixes leave over.
 _LABEL_BYTES = 200
@@ -250,7 +248,7 @@ def _storage() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
+        if exc.errno in NO_ROOM:
             raise StorageFull(
                 f"there is no room on the disk ({exc.strerror}); make some, and do the same"
                 " again to resume"

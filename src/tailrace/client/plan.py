@@ -13,7 +13,7 @@
 These are the states of the lead, the connection that a download begins with and that all
 decisions are made on. Where the representation is pinned by a strong entity tag and its
 length, helpers may fetch pieces of it at the same time: each is handed out by `hand_out`,
-its answer judged by `continues`, and its bytes are counted by `coverage`.
+its answer judged by `trust.is_piece`, and its bytes are counted by `coverage`.
 
 The plan does nothing itself: it is told what happened (events) and answers what to do
 (actions), without clock, disk or socket. So this one file answers for the rule that a
@@ -25,7 +25,6 @@ where a digest is offered or wanted, not even that.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -56,49 +55,34 @@ from tailrace.client.moves import (
     Relieved,
     Representation,
     Started,
+    State,
     Verify,
     Wait,
 )
-from tailrace.client.trust import agrees, is_asked_for, is_piece, strong, too_many_restarts
+from tailrace.client.trust import (
+    PASSING,
+    VERY_LARGE_STOP,
+    agrees,
+    coded,
+    is_asked_for,
+    mismatch,
+    strong,
+    too_many_restarts,
+    unproved_end,
+)
 from tailrace.errors import (
     ConnectionLost,
-    DigestMismatch,
     LengthMismatch,
     MalformedContent,
     TailraceError,
-    TransferError,
 )
 from tailrace.spans import Span
-
-# Who answers with a last position like this means "to the end, wherever that will be": the
-# smallest that RFC 8673 §2.2 shows. The orderly end of such content is the end of the file.
-_VERY_LARGE_STOP = 10**12
 
 # How often what has landed may be thrown away in one run. A file that changes more often
 # than it can be fetched cannot be had; one stale partial and one change are ordinary.
 _MAX_RESTARTS = 3
 
 _BEYOND_ANY_FILE = 2**63 - 1
-
-# Statuses that may pass by themselves; as curl --retry has them.
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
-
-
-class State(enum.Enum):
-    READY = "ready"
-    """Nothing is asked yet."""
-    ASKING = "asking"
-    """A request is out; its head is awaited."""
-    LANDING = "landing"
-    """Content is written as it comes."""
-    PAUSED = "paused"
-    """Waits before it asks again."""
-    WAITING = "waiting"
-    """What is missing is on its way to helpers."""
-    VERIFYING = "verifying"
-    """All is there; it is being measured."""
-    FINISHED = "finished"
-    FAILED = "failed"
 
 
 class Plan:
@@ -168,10 +152,6 @@ class Plan:
             return None
         return piece, Ask(piece.start, known.entity_tag, piece.stop)
 
-    def continues(self, ask: Ask, head: Head) -> bool:
-        """Tell whether a helper's answer is to be landed."""
-        return is_piece(self.representation, ask, head)
-
     # --- asking ---------------------------------------------------------------------------
 
     def _ask(self, event: Started | PauseEnded | None = None) -> tuple[Action, ...]:
@@ -234,28 +214,21 @@ class Plan:
         self._landed_before = self.landed
         match head.status:
             case 200 | 206 if head.content_coding is not None:
-                return self._fail(
-                    TransferError(
-                        f"the server sent the content coded as {head.content_coding!r} though"
-                        " it was asked not to; it would not be the file"
-                    )
-                )
+                return self._fail(coded(head))
             case 200:
                 return self._take_whole(head)
             case 206 if self._asked.start > 0:
                 return self._take_part(head)
             case 416 if self._asked.start > 0:
                 return self._take_unsatisfied(head)
-            case status if status in _PASSING:
+            case status if status in PASSING:
                 return self._pause(head.refusal(self._standing), head.retry_after_seconds)
             case _:
                 return self._fail(head.refusal(self._standing))
 
     def _take_whole(self, head: Head) -> tuple[Action, ...]:
-        for algorithm in self._wanted.keys() & head.digests.keys():
-            expected, offered = self._wanted[algorithm], head.digests[algorithm]
-            if offered != expected:
-                return self._fail(DigestMismatch(algorithm, expected.hex(), offered.hex()))
+        if error := mismatch(self._wanted, head.digests):
+            return self._fail(error)
         if self.landed:
             self._restarts += 1
             if self._restarts > _MAX_RESTARTS:
@@ -326,7 +299,7 @@ class Plan:
                     Disconnected("the content ended early", was_connected=True)
                 )
             return self._go_on()  # 206 may be less than what was asked for (§15.3.7)
-        if head.framing is Framing.CHUNKED and (stop is None or stop >= _VERY_LARGE_STOP):
+        if head.framing is Framing.CHUNKED and (stop is None or stop >= VERY_LARGE_STOP):
             return self._verify(front)
         if head.status == 206:
             if front > self._asked.start:
@@ -336,12 +309,7 @@ class Plan:
             )
         if self._is_provable:
             return self._verify(front)
-        return self._fail(
-            TransferError(
-                f"the connection was closed after {front} bytes, and nothing tells whether that"
-                " was the end (no Content-Length, not chunked); give its SHA-256 to prove it"
-            )
-        )
+        return self._fail(unproved_end(front, "; give its SHA-256 to prove it"))
 
     def _take_malformed(self, event: ContentMalformed) -> tuple[Action, ...]:
         self.coverage.reset(self._landed_before)
@@ -370,12 +338,9 @@ class Plan:
 
     @property
     def _standing(self) -> str:
-        if not self.landed:
-            return ""
-        length = self.representation.complete_length
-        of = "unknown" if length is None else length
-        standing = f"; {self.coverage.landed_length} of {of} bytes are here"
-        return standing + (", do the same again to resume" if self._is_resumable else "")
+        standing = self.coverage.standing(self.representation.complete_length)
+        is_worth_it = standing and self._is_resumable
+        return standing + (", do the same again to resume" if is_worth_it else "")
 
     def _fail(self, error: TailraceError, *, keep: bool = True) -> tuple[Action, ...]:
         self.state = State.FAILED
@@ -393,12 +358,9 @@ class Plan:
         assert length is not None, "only a known length is verified"
         if event.length != length:
             return self._fail(LengthMismatch(length, event.length), keep=False)
-        for digests in (self.representation.digests, self._wanted):
-            for algorithm, expected in digests.items():
-                actual = event.digests[algorithm]
-                if actual != expected:
-                    error = DigestMismatch(algorithm, expected.hex(), actual.hex())
-                    return self._fail(error, keep=False)
+        for expected in (self.representation.digests, self._wanted):
+            if error := mismatch(expected, {name: event.digests[name] for name in expected}):
+                return self._fail(error, keep=False)
         self.state = State.FINISHED
         return (Finish(length, event.digests),)
 

@@ -6,9 +6,16 @@ that they were asked of, it is taken to have others.
 
 from __future__ import annotations
 
-from tailrace.client.moves import Ask, Head, Representation
-from tailrace.errors import ConnectionLost, RepresentationChanged, TransferError
+from tailrace.client.moves import Ask, Digests, Head, Representation
+from tailrace.errors import ConnectionLost, DigestMismatch, RepresentationChanged, TransferError
 from tailrace.protocol.validators import EntityTag
+
+# Who answers with a last position like this means "to the end, wherever that will be": the
+# smallest that RFC 8673 §2.2 shows. The orderly end of such content is the end of the file.
+VERY_LARGE_STOP = 10**12
+
+# Statuses that may pass by themselves; as curl --retry has them.
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 
 def strong(entity_tag: EntityTag | None) -> EntityTag | None:
@@ -33,10 +40,16 @@ def agrees(known: Representation, head: Head, complete_length: int | None) -> bo
         known.complete_length,
     ):
         return False
-    return all(
-        known.digests[algorithm] == head.digests[algorithm]
-        for algorithm in known.digests.keys() & head.digests.keys()
-    )
+    return mismatch(known.digests, head.digests) is None
+
+
+def mismatch(expected: Digests, actual: Digests) -> DigestMismatch | None:
+    """Return the error of the first digest that is known on both sides and not the same."""
+    for algorithm in expected.keys() & actual.keys():
+        wanted, found = expected[algorithm], actual[algorithm]
+        if wanted != found:
+            return DigestMismatch(algorithm, wanted.hex(), found.hex())
+    return None
 
 
 def is_piece(known: Representation, ask: Ask, head: Head) -> bool:
@@ -70,4 +83,20 @@ def too_many_restarts(known: Representation, head: Head, restarts: int) -> Trans
     return ConnectionLost(
         f"the connection was cut {restarts} times, and this server offers no way to"
         " resume (a strong ETag with ranges); give its SHA-256 to resume by proof"
+    )
+
+
+def unproved_end(stop: int, advice: str = "") -> TransferError:
+    """Return the error of a content that ended as it would if it had been cut."""
+    return TransferError(
+        f"the connection was closed after {stop} bytes, and nothing tells whether that was the"
+        f" end (no Content-Length, not chunked){advice}"
+    )
+
+
+def coded(head: Head) -> TransferError:
+    """Return the error of a content coding, which nobody has asked for."""
+    return TransferError(
+        f"the server sent the content coded as {head.content_coding!r} though it was asked not"
+        " to; it would not be the file"
     )

@@ -7,7 +7,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from tailrace.blobs import BlobReader, BlobState
+from tailrace.blobs import BlobReader, BlobState, BlobStatus
 from tailrace.delivery.leaving import noticing_departure
 from tailrace.delivery.proxied import Proxy, is_conditional
 from tailrace.delivery.replies import (
@@ -98,10 +98,19 @@ async def deliver(
         await send_pieces(reader, answer.content, head, scope, receive, send)
 
 
-async def deliver_at_once(
+async def deliver_content(
+    content: bytes, representation: Representation, send: Send, *, further: FieldLines = ()
+) -> None:
+    """Send content that is all of a sealed blob, to a GET of the whole; else as `deliver`."""
+    status = BlobStatus(BlobState.SEALED, len(content))
+    answer = reply_with_the_whole(representation, status, tuple(further))
+    await send_at_once(answer, content, send)
+
+
+async def send_at_once(
     answer: Reply, content: bytes, send: Send, *, status_code: int = 200
 ) -> None:
-    """Send a reply with the whole of a blob, which is this content; else as `deliver`."""
+    """Send a reply with the whole of what is this content."""
     try:
         await send(answer.head(status_code))
         await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -18,11 +18,9 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
-FieldName: TypeAlias = Literal["X-Accel-Redirect", "X-Sendfile"]
+from tailrace.delivery.replies import CONDITIONS
 
-_CONDITIONS = frozenset(
-    {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
-)
+FieldName: TypeAlias = Literal["X-Accel-Redirect", "X-Sendfile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +46,4 @@ class Proxy:
 
 def is_conditional(scope: Scope) -> bool:
     """Tell whether a request has a condition."""
-    return any(name in _CONDITIONS for name, _ in scope["headers"])
+    return any(name in CONDITIONS for name, _ in scope["headers"])

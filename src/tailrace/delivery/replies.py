@@ -32,17 +32,13 @@ from tailrace.protocol.problems import Problem
 from tailrace.protocol.validators import Validators
 from tailrace.spans import Span
 
-# The fields of a request by which it may get other than the whole, as ASGI has them.
-_CONDITIONING = frozenset(
-    {
-        b"range",
-        b"if-match",
-        b"if-none-match",
-        b"if-modified-since",
-        b"if-unmodified-since",
-        b"if-range",
-    }
+# The conditions of RFC 9110 §13.1, as ASGI has the names of fields.
+CONDITIONS = frozenset(
+    {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"}
 )
+
+# The fields of a request by which it may get other than the whole.
+_CONDITIONING = CONDITIONS | {b"range"}
 
 # Further fields that have no place: they say which bytes are sent, which is decided here; they
 # describe content, which a 304 has none of; they describe a representation other than the

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tailrace.blobs import BlobReader, BlobState, BlobStatus
-from tailrace.delivery.deliver import SealedDigest, deliver, deliver_at_once
+from tailrace.delivery.deliver import SealedDigest, deliver, deliver_content, send_at_once
 from tailrace.delivery.local import open_file, representation_of
 from tailrace.delivery.proxied import Proxy
 from tailrace.delivery.replies import Reply, asks_for_the_whole, reply_with_the_whole
@@ -61,9 +61,7 @@ class BlobResponse(Response):
         with suppress(ClientDisconnected):
             content = self._content_at_once(scope)
             if content is not None:
-                status = BlobStatus(BlobState.SEALED, len(content))
-                reply = reply_with_the_whole(self._representation, status, further)
-                await deliver_at_once(reply, content, send)
+                await deliver_content(content, self._representation, send, further=further)
             else:
                 async with self._opening as reader:
                     await deliver(
@@ -163,7 +161,7 @@ class FileResponse(Response):
             small = self._find_small(scope)
             if small is not None:
                 reply, content = small
-                await deliver_at_once(reply, content, send, status_code=self.status_code)
+                await send_at_once(reply, content, send, status_code=self.status_code)
             else:
                 await self._deliver(scope, receive, send)
         except ClientDisconnected:

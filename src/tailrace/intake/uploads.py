@@ -27,7 +27,6 @@ from tailrace.errors import (
     BlobSealed,
     ContentDigestMismatch,
     DigestMismatch,
-    PartNotReady,
     UploadNotKnown,
 )
 from tailrace.intake.appending import (
@@ -39,7 +38,9 @@ from tailrace.intake.appending import (
     whole_or_nothing,
 )
 from tailrace.intake.files import Files, GrowingFile, failure_reason
+from tailrace.intake.joining import join, whole_part
 from tailrace.intake.late_seals import finish_sealing
+from tailrace.intake.progress import Upload, progress_of, state_of
 from tailrace.intake.settling import settled
 from tailrace.intake.turns import Turn, Turns
 from tailrace.intake.upload_records import (
@@ -48,26 +49,15 @@ from tailrace.intake.upload_records import (
     hash_of,
     media_type_of,
     new_key,
-    notes_of,
     record_of,
 )
-from tailrace.protocol.uploads import Append, Concatenate, Create, Limits, Progress
-from tailrace.protocol.uploads.upload import UploadEvent, UploadState, advance
+from tailrace.protocol.uploads import Append, Concatenate, Create, Limits
+from tailrace.protocol.uploads.upload import UploadState, require_expecting
 from tailrace.settings import Settings
 
 # Long enough for a client that asks once more because it has not seen the answer; short, for
 # until then the bytes may lie there twice.
 _KEEP_JOINED_PARTS = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that is being uploaded, as far as it has come."""
-
-    key: UploadKey
-    file: FileRecord
-    link: LinkRecord
-    progress: Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +125,20 @@ class Uploads:
             LengthExceeded: together they are more than is taken.
             DigestMismatch: the whole is not what it was to be; nothing is kept.
         """
-        parts = [await self._part(key) for key in command.parts]
-        complete_length = sum(part.complete_length or 0 for _, part in parts)
+        parts = []
+        for place, part_key in enumerate(command.parts, 1):
+            found = await self._find(part_key)
+            self._require_expecting(*found)
+            parts.append(await whole_part(place, *found, self.store))
+        complete_length = sum(part.length for part in parts)
         key, record, file = await self._begin(
             command, complete_length=complete_length, waits=False
         )
         async with whole_or_nothing(file):
-            for _, part in parts:
-                async with self.store.open(part.blob) as reader:
-                    await file.take(reader)
+            await join(parts, self.store, file)
             await finish(file, command.digests)
         until = self.now() + min(_KEEP_JOINED_PARTS, self.settings.keep_uploads)
-        for key_hash in {joined.key_hash for joined, _ in parts}:
+        for key_hash in {part.key_hash for part in parts}:
             await self.catalogue.extend_upload(key_hash, until)
         return self._growing(key, record, file)
 
@@ -163,12 +155,11 @@ class Uploads:
             DigestMismatch: the whole is not what it was to be; nothing is kept.
         """
         record, file_record = await self._find(key)
-        state = self._state(record, file_record)
-        if state is UploadState.COMPLETE:
+        if self._is_complete(record, file_record):
             refuse_wrong_offset(command, file_record.length or 0)
             if command.content_length == 0 and (command.is_complete or command.ends_at_length):
                 return await self._stored(key, record, file_record)
-        advance(state, UploadEvent.APPEND_BEGUN)
+        self._require_expecting(record, file_record)
         if self.turns.is_under_way(file_record.id):
             length = (await self.store.status(file_record.blob)).length
             refuse_wrong_offset(command, length)
@@ -204,10 +195,9 @@ class Uploads:
         _, file_record = await self._find(key)
         await self.turns.end(file_record.id)
         record, file_record = await self._find(key)
-        state = self._state(record, file_record)
-        if state is UploadState.COMPLETE:
+        if self._is_complete(record, file_record):
             return await self._stored(key, record, file_record)
-        advance(state, UploadEvent.APPEND_BEGUN)
+        self._require_expecting(record, file_record)
         try:
             file = await self.files.resume(file_record)
         except BlobSealed:
@@ -235,10 +225,9 @@ class Uploads:
             UploadNotKnown, UploadEnded: there is no such upload, or it was given up.
         """
         record, file_record = await self._find(key)
-        state = self._state(record, file_record)
-        if state is UploadState.COMPLETE:
+        if self._is_complete(record, file_record):
             return await self._stored(key, record, file_record)
-        advance(state, UploadEvent.APPEND_BEGUN)
+        self._require_expecting(record, file_record)
         length = (await self.store.status(file_record.blob)).length
         return await self._stored(key, record, file_record, length)
 
@@ -249,9 +238,8 @@ class Uploads:
             UploadNotKnown, UploadEnded: there is no such upload, or it has ended already.
         """
         record, file_record = await self._find(key)
-        state = self._state(record, file_record)
-        if not (ends_file and state is UploadState.COMPLETE):
-            advance(state, UploadEvent.CANCELLED)
+        if not (ends_file and self._is_complete(record, file_record)):
+            self._require_expecting(record, file_record)
         await settled(self._cancel(file_record))
         await self.turns.end(file_record.id)
 
@@ -308,30 +296,17 @@ class Uploads:
         finally:
             await file.release()
 
-    async def _part(self, key: str) -> tuple[UploadRecord, FileRecord]:
-        record, file = await self._find(key)
-        advance(self._state(record, file), UploadEvent.APPEND_BEGUN)
-        length = (await self.store.status(file.blob)).length
-        if not record.is_partial or file.complete_length != length:
-            raise PartNotReady(
-                f"an upload of {length} bytes is to be joined that is no whole part"
-            )
-        return record, file
-
     async def _find(self, key: str) -> tuple[UploadRecord, FileRecord]:
         found = await self.catalogue.find_upload(hash_of(key))
         if found is None:
             raise UploadNotKnown("there is no such upload; begin a new one")
         return found
 
-    def _state(self, upload: UploadRecord, file: FileRecord) -> UploadState:
-        if file.state is FileState.ABANDONED or file.ended_at is not None:
-            return UploadState.CANCELLED
-        if file.state is FileState.SEALED:
-            return UploadState.COMPLETE
-        if upload.expires_at is not None and upload.expires_at <= self.now():
-            return UploadState.EXPIRED
-        return UploadState.EXPECTING
+    def _is_complete(self, record: UploadRecord, file: FileRecord) -> bool:
+        return state_of(record, file, self.now()) is UploadState.COMPLETE
+
+    def _require_expecting(self, record: UploadRecord, file: FileRecord) -> None:
+        require_expecting(state_of(record, file, self.now()))
 
     def _waits_until(self) -> datetime:
         return self.now() + self.settings.keep_uploads
@@ -353,17 +328,5 @@ class Uploads:
     def _upload(
         self, key: str, record: UploadRecord, file: FileRecord, link: LinkRecord, length: int
     ) -> Upload:
-        limits = self.limits
-        is_complete = file.state is FileState.SEALED
-        expires_at = None if is_complete else record.expires_at
-        if expires_at is not None:
-            limits = dataclasses.replace(limits, lifetime=expires_at - self.now())
-        progress = Progress(
-            offset=length,
-            is_complete=is_complete,
-            complete_length=file.complete_length,
-            limits=limits,
-            expires_at=expires_at,
-            notes=notes_of(record),
-        )
+        progress = progress_of(record, file, length, self.limits, self.now())
         return Upload(UploadKey(key), file, link, progress)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tailrace.errors import MalformedField
+from tailrace.protocol.fields import Fields
 from tailrace.protocol.grammar import OWS, is_token, parse_parameters, write_word
 
 
@@ -48,3 +49,11 @@ def parse_media_type(value: str, field_name: str = "Content-Type") -> MediaType:
     if not is_token(type_) or not is_token(subtype) or parameters is None:
         raise MalformedField(field_name, value, "a media type, such as text/plain")
     return MediaType(type_.lower(), subtype.lower(), parameters)
+
+
+def essence_of(fields: Fields) -> str:
+    """Return the media type of the content, without parameters and in lower case.
+
+    It is empty where there is none, and whatever stands there where that is no media type.
+    """
+    return (fields.get("Content-Type") or "").partition(";")[0].strip(OWS).lower()

@@ -45,8 +45,8 @@ from tailrace import cached
 from tailrace.server import files, framing
 from tailrace.server.framing import Framing, ResponseHead
 from tailrace.server.receiving import Content, Inlet
-from tailrace.server.sending import LEFT, Outlet
-from tailrace.server.transfer import Disconnected
+from tailrace.server.sending import Outlet
+from tailrace.server.transfer import LEFT, Disconnected
 from tailrace.spans import Span
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ from collections.abc import Callable
 from typing import Final
 
 from tailrace.errors import StorageError, StorageFull, StorageUnavailable
+from tailrace.no_room import NO_ROOM
 from tailrace.server import pipes
 from tailrace.server.digesting import Trail, Update
 from tailrace.server.pipes import Pipe
-from tailrace.server.sending import LEFT
 from tailrace.server.threads import Threads, ended
-from tailrace.server.transfer import Disconnected
+from tailrace.server.transfer import LEFT, Disconnected
 from tailrace.spans import Span
 
 # A thread stays so long with a socket that has nothing, if nobody else needs it: to leave and
@@ -41,8 +41,6 @@ TURN_BYTES: Final = 16 * 1024 * 1024
 
 # They keep cores busy as long as the disk takes what they write, and wait for it otherwise.
 _threads = Threads(min(8, 2 + (os.cpu_count() or 1)), "tailrace-landing")
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Landing:
@@ -246,6 +244,6 @@ class Landing:
 
 
 def _failure_of(exc: OSError) -> StorageError:
-    if exc.errno in _NO_ROOM:
+    if exc.errno in NO_ROOM:
         return StorageFull(f"the file cannot become longer: {exc.strerror}")
     return StorageUnavailable(f"the file cannot be written: {exc.strerror}")

@@ -3,8 +3,8 @@
 uvicorn's own class accepts, parses, builds the scope, runs the application and keeps the
 connection alive. What is added here:
 
-- Each request runs inside an `Exchange`, which offers `http.response.zerocopysend`,
-  `http.response.pathsend` and `tailrace.request.land`.
+- Each request runs inside an `Exchange`, which offers what the application may send and
+  receive beyond uvicorn's.
 - Heads are checked before the application sees them, and everything a client could prolong
   for ever has a limit (`Limits`).
 
@@ -33,13 +33,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from tailrace.server import framing, heads, refusals
+from tailrace.server.deadlines import Deadlines
 from tailrace.server.exchange import Exchange
 from tailrace.server.flow import Flow, Pipeline
 from tailrace.server.idling import IdleWatch
 from tailrace.server.limits import Limits
 from tailrace.server.receiving import Inlet, keep_uncopied
 from tailrace.server.refusals import Refusal
-from tailrace.server.sending import LEFT, Outlet
+from tailrace.server.sending import Outlet
+from tailrace.server.transfer import LEFT
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
@@ -67,8 +69,7 @@ class Protocol(HttpToolsProtocol):
     # has nearly as many. With these beside them an idle connection takes a third less.
     __slots__ = (
         "_answering",
-        "_content_at",
-        "_deadline",
+        "_deadlines",
         "_idling",
         "_inlet",
         "_is_deaf",
@@ -95,10 +96,9 @@ class Protocol(HttpToolsProtocol):
         self.pipeline = Pipeline()  # type: ignore[assignment]  # see there
         self._answering: RequestResponseCycle | None = None
         self._phase = _Phase.IDLE
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadlines = Deadlines(self.loop, self.limits, self._overdue)
         self._piece = b""  # what has just been received, while it is being parsed
         self._without_progress = 0  # octets, since a head or some content was complete
-        self._content_at = 0.0
         self._refusal: Refusal | None = None
         self._is_deaf = False
         # Between a response and the next request.
@@ -114,10 +114,10 @@ class Protocol(HttpToolsProtocol):
         self.flow = flow = Flow(transport)
         self._inlet = Inlet(self.loop, transport, flow, self.limits, self, is_tls=is_tls)
         self._outlet = Outlet(self.loop, transport, flow, self.limits, is_tls=is_tls)
-        self._await_head()
+        self._deadlines.await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
+        self._deadlines.disarm()
         self._idling.close()
         self._inlet.connection_lost()
         self._outlet.connection_lost()
@@ -156,8 +156,7 @@ class Protocol(HttpToolsProtocol):
         self._is_deaf = True
         last = self.pipeline[0][0] if self.pipeline else self._answering
         last.keep_alive = last.keep_alive and self._refusal is not None
-        self._disarm()
-        self._await_departure()
+        self._deadlines.await_departure(self._arrived)
         return True
 
     def handle_websocket_upgrade(self) -> None:
@@ -222,12 +221,11 @@ class Protocol(HttpToolsProtocol):
 
     def _has_progressed(self) -> None:
         self._without_progress = 0
-        if self._deadline is not None:
-            self._disarm()
+        self._deadlines.disarm()
 
     def renew_parser(self) -> None:
         self.parser = heads.new_parser(self)
-        self._content_at = self.loop.time()
+        self._deadlines.note_content()
 
     def refuse_stalled(self) -> None:
         self._refuse(refusals.TOO_SLOW)
@@ -250,8 +248,8 @@ class Protocol(HttpToolsProtocol):
             if self._answering is None:
                 self._send_refusal(self._refusal)
         elif self._phase is _Phase.HEAD:  # what came of it so far had time until now
-            self._disarm()
-            self._await_head()
+            self._deadlines.disarm()
+            self._deadlines.await_head()
 
     def _go_on(self) -> None:
         """Turn to the next request, or wait for it; in place of uvicorn, for `IdleWatch`."""
@@ -289,7 +287,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer in place of the application, after the responses that come before."""
-        self._disarm()
+        self._deadlines.disarm()
         self._is_deaf = True
         self._refusal = refusal
         self.flow.resume_reading()  # so that the client's leaving is seen
@@ -336,62 +334,42 @@ class Protocol(HttpToolsProtocol):
         match self._phase:
             case _Phase.IDLE:
                 if self._answering is None:  # the rest of a request answered before it
-                    self._await_head()
+                    self._deadlines.await_head()
             case _Phase.HEAD:
                 if len(self.url) > self.limits.target_bytes:
                     self._refuse(refusals.TARGET_TOO_LONG)
                 elif is_too_much:
                     self._refuse(refusals.HEAD_TOO_LARGE)
-                elif self._deadline is None:
-                    self._await_head()
+                else:
+                    self._deadlines.await_head()
             case _Phase.CONTENT:
-                self._content_at = self.loop.time()
                 if is_too_much:  # chunk extensions, or trailer fields
                     self._refuse(refusals.MALFORMED)
-                elif self._deadline is None:
-                    self._await_content(self.limits.content_stall_seconds)
+                else:
+                    self._deadlines.await_content(self._is_held_up)
             case _Phase.OVER:
                 pass  # nothing comes any more
             case _:
                 assert_never(self._phase)
 
-    def _await_head(self) -> None:
-        self._deadline = self.loop.call_later(self.limits.head_seconds, self._head_overdue)
+    def _overdue(self) -> None:
+        match self._phase:
+            case _Phase.IDLE if self._answering is None:
+                self.transport.close()
+            case _Phase.HEAD if self._answering is None:
+                self._refuse(refusals.TOO_SLOW)
+            case _Phase.IDLE | _Phase.HEAD:
+                pass  # the next request's time begins anew when this one is answered
+            case _Phase.CONTENT:
+                self._refuse(refusals.TOO_SLOW)
+            case _Phase.OVER:
+                self._outlet.cut(LEFT)
+            case _:
+                assert_never(self._phase)
 
-    def _head_overdue(self) -> None:
-        self._deadline = None
-        if self._answering is not None:
-            return  # of the next request: its time begins anew when this one is answered
-        if self._phase is _Phase.IDLE:
-            self.transport.close()
-        else:
-            self._refuse(refusals.TOO_SLOW)
+    def _is_held_up(self) -> bool:
+        """Whether it is for us to go on, before the client can send more content."""
+        return bool(self.flow.read_paused or self.cycle.waiting_for_100_continue)
 
-    def _await_content(self, seconds: float) -> None:
-        self._deadline = self.loop.call_later(seconds, self._content_overdue)
-
-    def _content_overdue(self) -> None:
-        limit = self.limits.content_stall_seconds
-        is_ours_to_go_on = self.flow.read_paused or self.cycle.waiting_for_100_continue
-        silent_for = self.loop.time() - self._content_at
-        if is_ours_to_go_on:
-            self._await_content(limit)
-        elif silent_for < limit:
-            self._await_content(limit - silent_for)
-        else:
-            self._refuse(refusals.TOO_SLOW)
-
-    def _await_departure(self, written: int | None = None) -> None:
-        """Cut the connection if nothing has been written since `written` was, and all of it
-        has arrived."""
-        if written == self._outlet.written and self._outlet.is_idle:
-            self._outlet.cut(LEFT)
-            return
-        self._deadline = self.loop.call_later(
-            self.limits.half_closed_seconds, self._await_departure, self._outlet.written
-        )
-
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _arrived(self) -> int | None:
+        return self._outlet.written if self._outlet.is_idle else None

@@ -20,8 +20,7 @@ from tailrace.server.digesting import Update
 from tailrace.server.flow import Flow
 from tailrace.server.landing import Landing
 from tailrace.server.limits import Limits
-from tailrace.server.sending import LEFT
-from tailrace.server.transfer import Disconnected
+from tailrace.server.transfer import LEFT, Disconnected
 from tailrace.spans import Span
 
 if TYPE_CHECKING:

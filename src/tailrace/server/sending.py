@@ -22,12 +22,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from tailrace.server import tcp
 from tailrace.server.limits import Limits
 from tailrace.server.stalls import StallWatch
-from tailrace.server.transfer import TURN_BYTES, Disconnected, Transfer
+from tailrace.server.transfer import LEFT, TURN_BYTES, Disconnected, Transfer
 from tailrace.spans import Span
 
 T = TypeVar("T")
-
-LEFT = "the client left before the end"
 
 # Up to this length, one more packet costs more than a copy.
 _JOINED_BYTES = 64 * 1024

@@ -13,13 +13,16 @@ import errno
 import os
 
 from tailrace.errors import ClientDisconnected, StorageUnavailable
-from tailrace.server import cache
+from tailrace.server import residency
 from tailrace.spans import Span
 
 # What one connection sends before the others have their turn: some 0.3 ms on loopback.
 TURN_BYTES = 1024 * 1024
 
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN})
+
+
+LEFT = "the client left before the end"
 
 
 class Disconnected(ClientDisconnected, OSError):
@@ -93,8 +96,8 @@ class Transfer:
         offset = self._start + self.sent
         try:
             if offset == self._resident_stop:
-                stop = min(offset + cache.WINDOW_BYTES, self._stop)
-                self._resident_stop = cache.resident_stop(self._descriptor, offset, stop)
+                stop = min(offset + residency.WINDOW_BYTES, self._stop)
+                self._resident_stop = residency.resident_stop(self._descriptor, offset, stop)
             turn = min(self._resident_stop - offset, TURN_BYTES)
             if not turn:
                 self._waiting.set_result(None)
@@ -119,10 +122,10 @@ class Transfer:
         Not waited for longer than the connection lasts: a disk may never answer.
         """
         start = self._start + self.sent
-        stop = min(start + cache.WINDOW_BYTES, self._stop)
+        stop = min(start + residency.WINDOW_BYTES, self._stop)
         self._waiting = waiting = self._loop.create_future()
         reading = asyncio.wrap_future(
-            cache.read_ahead(self._descriptor, start, stop), loop=self._loop
+            residency.read_ahead(self._descriptor, start, stop), loop=self._loop
         )
         reading.add_done_callback(self._has_read)
         try:
@@ -151,7 +154,7 @@ class Transfer:
 def _failure_of(exc: OSError) -> Exception:
     failure: Exception
     if isinstance(exc, ConnectionError | TimeoutError) or exc.errno in _UNREACHABLE:
-        failure = Disconnected("the client left before the end")
+        failure = Disconnected(LEFT)
     else:
         failure = StorageUnavailable(f"the file cannot be sent: {exc}")
     failure.__cause__ = exc

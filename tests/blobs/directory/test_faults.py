@@ -14,6 +14,7 @@ from tailrace.errors import BlobMissing, StorageFull, StorageUnavailable
     [
         (errno.ENOSPC, StorageFull),
         (errno.EDQUOT, StorageFull),
+        (errno.EFBIG, StorageFull),
         (errno.EIO, StorageUnavailable),
         (errno.EROFS, StorageUnavailable),
         (errno.EMFILE, StorageUnavailable),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tailrace.errors import StorageFull, StorageUnavailable
+from tailrace.no_room import NO_ROOM
 
 
 @contextmanager
@@ -15,7 +15,7 @@ def translated(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_ROOM:
             raise StorageFull(
                 f"the directory store has no room at {place}: {error.strerror}"
             ) from error

@@ -30,7 +30,7 @@ from tailrace.protocol.uploads.outcomes import (
     Outcome,
     Progress,
 )
-from tailrace.protocol.uploads.upload import UploadEvent, UploadState, advance
+from tailrace.protocol.uploads.upload import UploadState, require_expecting
 
 __all__ = [
     "Append",
@@ -55,11 +55,10 @@ __all__ = [
     "RequestHead",
     "ResponseHead",
     "RetrieveOffset",
-    "UploadEvent",
     "UploadState",
-    "advance",
     "announce",
     "dialect_of",
+    "require_expecting",
 ]
 
 # Asked in this order; what nobody recognizes before is plain.

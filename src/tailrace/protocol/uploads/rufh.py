@@ -59,6 +59,7 @@ from tailrace.errors import (
 )
 from tailrace.protocol import digests, structured
 from tailrace.protocol.fields import FieldLines, Fields
+from tailrace.protocol.media_types import essence_of
 from tailrace.protocol.problems import Problem, problem_for
 from tailrace.protocol.uploads.commands import (
     Append,
@@ -270,8 +271,7 @@ def _required_completeness(fields: Fields) -> bool:
 
 
 def _is_partial_upload(fields: Fields) -> bool:
-    media_type, _, _ = (fields.get("Content-Type") or "").partition(";")
-    return media_type.strip(" \t").lower() == PARTIAL_UPLOAD
+    return essence_of(fields) == PARTIAL_UPLOAD
 
 
 def _predates_media_type(fields: Fields) -> bool:

@@ -48,8 +48,7 @@ from tailrace.errors import (
 from tailrace.protocol.dates import format_date
 from tailrace.protocol.disposition import safe_name
 from tailrace.protocol.fields import FieldLines, Fields
-from tailrace.protocol.grammar import OWS
-from tailrace.protocol.media_types import parse_media_type
+from tailrace.protocol.media_types import essence_of, parse_media_type
 from tailrace.protocol.problems import Problem, problem_for
 from tailrace.protocol.uploads.commands import (
     Append,
@@ -263,8 +262,7 @@ def _content_digests(fields: Fields) -> tuple[ContentDigest, ...]:
 
 
 def _is_offset_octet_stream(fields: Fields) -> bool:
-    media_type, _, _ = (fields.get("Content-Type") or "").partition(";")
-    return media_type.strip(OWS).lower() == OFFSET_OCTET_STREAM
+    return essence_of(fields) == OFFSET_OCTET_STREAM
 
 
 @dataclass(frozen=True, slots=True)
