@@ -34,7 +34,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-OPTION = re.compile(r"`(--?[a-z][a-z0-9-]*)[^`]*`")
+OPTION = re.compile(r"`(--?[a-zA-Z][a-z0-9-]*)[^`]*`")
 
 
 def name_of(page: Path) -> str:

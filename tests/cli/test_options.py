@@ -6,7 +6,9 @@ from tailrace.cli.options import (
     add_service,
     add_timeout,
     count,
+    field,
     key_for,
+    length,
     service_address,
     service_key,
 )
@@ -86,3 +88,22 @@ def test_seconds_that_are_none_are_refused_in_words(capsys, text):
     with pytest.raises(SystemExit):
         parser.parse_args([f"--timeout={text}"])
     assert "is not a number of seconds above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", 1), ("500K", 512_000), ("2M", 2 * 2**20), ("3T", 3 * 2**40)]
+)
+def test_a_length_is_read(text, value):
+    assert length(text) == value
+
+
+@pytest.mark.parametrize("text", ["0", "0K", "-1", "1.5M", "1k", "K", "", "1KB", "٣"])
+def test_a_length_that_is_none_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a length"):
+        length(text)
+
+
+def test_a_field_is_read():
+    assert field("X-Name:  a: b ") == ("X-Name", "a: b")
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a field"):
+        field("no colon")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 
 import pytest
@@ -23,12 +24,14 @@ from hostile import (
 )
 
 from tailrace.client.connections import Timeouts
-from tailrace.client.downloads import download
+from tailrace.client.downloads import Session, download
 from tailrace.client.moves import Patience
+from tailrace.client.throttle import Throttle
 from tailrace.errors import (
     ConfigurationError,
     ConnectionLost,
     DigestMismatch,
+    LengthExceeded,
     MalformedContent,
     Refused,
     RepresentationChanged,
@@ -682,3 +685,67 @@ def test_every_failure_is_a_tailrace_error(tmp_path, quick):
         with Hostile(reply) as server, pytest.raises(TailraceError):
             fetch(server, tmp_path, quick)
     assert nothing_is_left(tmp_path)
+
+
+# --- limits -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        whole(CONTENT, ETAG),
+        raw(response("200 OK", [ETAG, ("Transfer-Encoding", "chunked")], chunked(CONTENT))),
+    ],
+    ids=["a known length", "chunked"],
+)
+def test_a_file_longer_than_the_limit_fails_and_leaves_nothing(tmp_path, quick, reply):
+    with Hostile(reply) as server, Session(**quick, max_length=len(CONTENT) - 1) as session:
+        with pytest.raises(LengthExceeded):
+            session.download(server.url(), tmp_path)
+    assert nothing_is_left(tmp_path)
+
+
+def test_a_file_as_long_as_the_limit_is_taken(tmp_path, quick):
+    with Hostile(whole(CONTENT)) as server, Session(**quick, max_length=10240) as session:
+        assert session.download(server.url(), tmp_path).length == len(CONTENT)
+
+
+def test_a_throttle_slows_a_download_and_spoils_nothing(tmp_path, quick):
+    throttle = Throttle(len(CONTENT) * 10)
+    begun_at = time.monotonic()
+    with Hostile(whole(CONTENT)) as server, Session(**quick, throttle=throttle) as session:
+        assert session.download(server.url(), tmp_path).path.read_bytes() == CONTENT
+    assert time.monotonic() - begun_at >= 0.1
+
+
+def test_fields_of_ones_own_go_to_the_origin_only(tmp_path, quick):
+    fields = [("X-Secret", "s3cret"), ("User-Agent", "mine")]
+    with Hostile(whole(CONTENT)) as other:
+        with Hostile(answer("302 Found", [("Location", other.url())])) as server:
+            with Session(**quick, fields=fields) as session:
+                session.download(server.url(), tmp_path)
+    (asked,), (elsewhere,) = server.requests, other.requests
+    assert (asked.fields["x-secret"], asked.fields["user-agent"]) == ("s3cret", "mine")
+    assert "x-secret" not in elsewhere.fields
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("Host", "x"),
+        ("range", "bytes=0-"),
+        ("A b", "c"),
+        ("X", "a\r\nY: b"),
+        ("X", ""),
+        ("", ""),
+    ],
+)
+def test_a_field_that_is_ours_or_none_is_refused(tmp_path, quick, field):
+    with Session(**quick, fields=[field]) as session, pytest.raises(ConfigurationError):
+        session.download("http://127.0.0.1:1/", tmp_path)
+
+
+def test_two_authorizations_are_refused(tmp_path, quick):
+    fields = [("authorization", "Basic eDp4")]
+    with Session(**quick, fields=fields) as session, pytest.raises(ConfigurationError):
+        session.download("http://127.0.0.1:1/", tmp_path, key="key")

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tailrace.cli.options import add_timeout, count, key_for
+from tailrace.cli.options import add_timeout, count, field, key_for, length
 from tailrace.cli.outcomes import DONE, each
 from tailrace.cli.several import each_at_once
 from tailrace.cli.terminal import progress_bar, reason, terminable
 from tailrace.client.cancellation import Cancellation
 from tailrace.client.connections import Timeouts
 from tailrace.client.downloads import CONNECTIONS, Download, Session
+from tailrace.client.throttle import Throttle
 from tailrace.client.urls import Url
 from tailrace.errors import ConfigurationError
 
@@ -64,6 +65,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=CONNECTIONS,
         help=f"how many connections one file may have (default: {CONNECTIONS})",
     )
+    parser.add_argument(
+        "-H",
+        "--header",
+        metavar="FIELD",
+        dest="fields",
+        type=field,
+        action="append",
+        default=[],
+        help="send a field, `Name: value`, to the origin of each URL; may be repeated",
+    )
+    parser.add_argument(
+        "--limit-rate",
+        metavar="BYTES",
+        type=length,
+        help="bytes a second, of all files together, such as 500K or 2M (of 1024)",
+    )
+    parser.add_argument(
+        "--max-size", metavar="BYTES", type=length, help="fail where a file is longer than this"
+    )
     add_timeout(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object for each file")
 
@@ -99,11 +119,17 @@ def run(arguments: argparse.Namespace) -> int:
             )
         print(_json(text, done) if arguments.json else os.fspath(done.path), flush=True)
 
+    rate = arguments.limit_rate
+    throttle = None if rate is None else Throttle(rate)
+
     def open_session(cancellation: Cancellation) -> Session:
         return Session(
             timeouts=Timeouts(stall_seconds=arguments.timeout),
             cancellation=cancellation,
             connections=arguments.connections,
+            max_length=arguments.max_size,
+            throttle=throttle,
+            fields=arguments.fields,
         )
 
     with terminable():

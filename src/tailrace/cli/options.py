@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 
 from tailrace.client.connections import Timeouts
 from tailrace.client.urls import DEFAULT_SERVICE, Url
@@ -54,6 +55,23 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000")
     return int(text)
+
+
+def length(text: str) -> int:
+    """Read a length of at least a byte, in bytes or with K, M, G or T."""
+    match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", text, re.ASCII)
+    value = int(match[1]) * 1024 ** "_KMGT".index(match[2] or "_") if match else 0
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a length, such as 500K or 2M")
+    return value
+
+
+def field(text: str) -> tuple[str, str]:
+    """Read a field as it would be sent."""
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a field, such as `Name: value`")
+    return name, value.strip(" \t")
 
 
 def _seconds(text: str) -> float:

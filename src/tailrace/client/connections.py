@@ -120,7 +120,9 @@ class Connection:
             if self._proxy.credentials:
                 more.append(("Proxy-Authorization", self._proxy.credentials))
         host = ("Host", url.origin.host_field)
-        head = write_request(method, target, (host, ("User-Agent", "tailrace"), *fields, *more))
+        if not any(name.lower() == "user-agent" for name, _ in fields):
+            more.append(("User-Agent", "tailrace"))
+        head = write_request(method, target, (host, *more, *fields))
         try:
             self.socket.settimeout(self.timeouts.stall_seconds)
             self.socket.sendall(head)

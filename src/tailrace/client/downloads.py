@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from tailrace.client.cancellation import Cancellation
-from tailrace.client.connections import Timeouts
+from tailrace.client.connections import FieldLines, Timeouts
 from tailrace.client.destinations import Destination
 from tailrace.client.moves import Patience
 from tailrace.client.runs import Download, Progress, Run
+from tailrace.client.throttle import Throttle
 from tailrace.client.transport import Authorization, Transport
 from tailrace.client.urls import Url
 from tailrace.errors import ConfigurationError
@@ -31,7 +32,9 @@ class Session:
 
     `cancellation` lets another thread stop it. Where a server gives a strong entity tag and
     ranges, up to `connections` are opened for a file, as long as more of them gain; 1 keeps
-    to one.
+    to one. A file longer than `max_length` fails with LengthExceeded, as soon as that is
+    known. Sessions that share a `throttle` share its rate.
+    `fields` are sent too, like a key to the origin of each URL and to no other.
     """
 
     def __init__(
@@ -41,7 +44,13 @@ class Session:
         timeouts: Timeouts = TIMEOUTS,
         cancellation: Cancellation | None = None,
         connections: int = CONNECTIONS,
+        max_length: int | None = None,
+        throttle: Throttle | None = None,
+        fields: FieldLines = (),
     ) -> None:
+        self._fields = fields
+        self._max_length = max_length
+        self._throttle = throttle
         self._patience = patience
         self._cancellation = cancellation or Cancellation()
         self._connections = connections
@@ -63,7 +72,7 @@ class Session:
         run = Run(
             url=parsed,
             transport=self._transport,
-            authorization=Authorization.of(parsed, key),
+            authorization=Authorization.of(parsed, key, self._fields),
             destination=Destination.of(path, unique=unique),
             force=force,
             wanted={} if sha256 is None else {"sha-256": _digest(sha256)},
@@ -71,6 +80,8 @@ class Session:
             patience=self._patience,
             cancellation=self._cancellation,
             connections=self._connections,
+            max_length=self._max_length,
+            throttle=self._throttle,
         )
         return run.execute()
 
@@ -90,7 +101,7 @@ class Session:
         from tailrace.client.reading import Reading  # a download needs none
 
         parsed = Url.parse(url)
-        authorization = Authorization.of(parsed, key)
+        authorization = Authorization.of(parsed, key, self._fields)
         reading = Reading(
             parsed, self._transport, authorization, self._patience, self._cancellation
         )

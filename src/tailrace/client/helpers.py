@@ -17,6 +17,7 @@ from tailrace.client.moves import Ask
 from tailrace.client.pace import Pace
 from tailrace.client.partial import Partial
 from tailrace.client.plan import Plan
+from tailrace.client.throttle import Throttle
 from tailrace.client.transport import Authorization, Transport
 from tailrace.client.trust import is_piece
 from tailrace.client.urls import Url
@@ -40,6 +41,7 @@ class Helpers:
         transport: Transport,
         authorization: Authorization | None,
         connections: int,
+        throttle: Throttle | None,
     ) -> None:
         self.lock = threading.RLock()
         """To be held by whoever tells the plan, or asks it, while there are helpers."""
@@ -48,6 +50,7 @@ class Helpers:
         self._transport = transport
         self._authorization = authorization
         self._pace = Pace(connections)
+        self._throttle = throttle
         self._changed = threading.Condition(self.lock)
         self._running: dict[threading.Thread, Cancellation] = {}
         self._failure: StorageError | None = None
@@ -106,7 +109,7 @@ class Helpers:
     ) -> None:
         transport = self._transport.sibling(cancellation)
         try:
-            with Landing(self._partial) as landing:
+            with Landing(self._partial, self._throttle) as landing:
                 while task is not None:
                     task = self._work(transport, url, landing, *task)
         except Cancelled:

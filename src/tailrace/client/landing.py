@@ -8,6 +8,7 @@ from typing import Self
 from tailrace.client import pipes
 from tailrace.client.messages import Content, PlainContent
 from tailrace.client.partial import Partial
+from tailrace.client.throttle import Throttle
 from tailrace.spans import Span
 
 # Large enough that what is done for each piece does not count, small enough that progress
@@ -18,8 +19,9 @@ _PIECE = 1024 * 1024
 class Landing:
     """Writes contents, one after the other, where they belong; owns what carries them."""
 
-    def __init__(self, partial: Partial) -> None:
+    def __init__(self, partial: Partial, throttle: Throttle | None = None) -> None:
         self._partial = partial
+        self._throttle = throttle
         self._pipe: pipes.Pipe | None = None
         self._buffer: memoryview | None = None
 
@@ -32,6 +34,8 @@ class Landing:
             StorageError: it could not be written.
         """
         limit = min(room.length, _PIECE)
+        if self._throttle is not None:
+            limit = min(limit, self._throttle.piece)
         if pipes.IS_SUPPORTED and isinstance(content, PlainContent) and content.is_drawable:
             self._pipe = self._pipe or pipes.Pipe()
             count = content.draw(self._pipe, limit)
@@ -41,6 +45,8 @@ class Landing:
                 self._buffer = memoryview(bytearray(_PIECE))
             count = content.readinto(self._buffer[:limit])
             self._partial.land(room.start, self._buffer[:count])
+        if self._throttle is not None:
+            self._throttle.pay(count)
         return count
 
     def close(self) -> None:

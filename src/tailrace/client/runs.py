@@ -42,9 +42,10 @@ from tailrace.client.moves import (
 )
 from tailrace.client.partial import Busy, Partial, refuse_taken
 from tailrace.client.plan import Plan
+from tailrace.client.throttle import Throttle
 from tailrace.client.transport import Authorization, Transport, Unreachable
 from tailrace.client.urls import Url
-from tailrace.errors import ConnectionLost, MalformedContent, StorageError
+from tailrace.errors import ConnectionLost, LengthExceeded, MalformedContent, StorageError
 from tailrace.spans import Span
 
 Progress = Callable[[int, int | None], None]
@@ -87,6 +88,8 @@ class Run:
         patience: Patience,
         cancellation: Cancellation,
         connections: int,
+        max_length: int | None,
+        throttle: Throttle | None,
     ) -> None:
         self._url = url
         self._authorization = authorization
@@ -94,6 +97,8 @@ class Run:
         self._force = force
         self._wanted = wanted
         self._progress = progress
+        self._max_length = max_length
+        self._throttle = throttle
         self._cancellation = cancellation
         self._transport = transport
         if destination.name is not None:
@@ -103,7 +108,7 @@ class Run:
         self._suggested_name = self._partial.name
         self._plan = Plan(wanted=wanted, held=self._partial.held, patience=patience)
         self._helpers = Helpers(
-            self._plan, self._partial, self._transport, authorization, connections
+            self._plan, self._partial, self._transport, authorization, connections, throttle
         )
         self._resumed_from = self._plan.coverage.landed_length
         self._response: Response | None = None
@@ -200,13 +205,19 @@ class Run:
             self._suggested_name = self._destination.suggested_name(self._url, fields)
         if not self._destination.is_unique:
             refuse_taken(self._destination.target(self._name), force=self._force)
+        self._refuse_too_long(self._plan.representation.complete_length or 0)
         self._follow()
         self._report()
+
+    def _refuse_too_long(self, length: int) -> None:
+        if self._max_length is not None and length > self._max_length:
+            self._keep = False
+            raise LengthExceeded(self._max_length, length)
 
     def _land(self) -> Iterator[Event]:
         assert self._response is not None, "content comes after a head"
         content = self._response.content
-        with Landing(self._partial) as landing:
+        with Landing(self._partial, self._throttle) as landing:
             while True:
                 with self._helpers.lock:
                     room = self._plan.room
@@ -241,6 +252,7 @@ class Run:
     def _note_landed(self) -> None:
         self._follow().advance(self._plan.coverage.front)
         landed = self._plan.coverage.landed_length
+        self._refuse_too_long(landed)
         if landed >= self._next_record:
             self._record()
             self._next_record = landed + min(landed // 4, _LONGEST_UNRECORDED)

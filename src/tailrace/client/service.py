@@ -35,7 +35,7 @@ class Service:
         """
         more = [("Accept", "application/json"), ("Connection", "close")]
         if self._authorization is not None and self._authorization.origin == url.origin:
-            more.append(("Authorization", self._authorization.value))
+            more.extend(self._authorization.lines)
         try:
             connection = self._transport.connect(url.origin)
         except Unreachable as exc:

@@ -23,6 +23,15 @@ _MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 _TUNNEL_HEAD = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r?\n")
+_FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(r"[\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?")
+
+# What says how a message is framed, what of the file is wanted, and to whom it goes.
+_OWN_FIELDS = frozenset(
+    "accept accept-encoding connection content-length expect host if-match if-modified-since"
+    " if-none-match if-range if-unmodified-since keep-alive proxy-authorization"
+    " proxy-connection range te trailer transfer-encoding upgrade".split()
+)
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token of RFC 6750 §2.1
 
 
@@ -31,25 +40,41 @@ class Unreachable(ConnectionLost):
 
 
 class Authorization(NamedTuple):
-    """An Authorization field value, and the one origin that may see it."""
+    """Field lines, and the one origin that may see them."""
 
     origin: Origin
-    value: str
+    lines: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, url: Url, key: str | None) -> Authorization | None:
-        """Make one of a key, or of the userinfo of the URL, if there is either.
+    def of(cls, url: Url, key: str | None, fields: FieldLines = ()) -> Authorization | None:
+        """Make one of a key, or of the userinfo of the URL, and of other fields, if any.
 
         Raises:
-            ConfigurationError: the key is no bearer token.
+            ConfigurationError: the key is no bearer token, or a field cannot be sent.
         """
-        if key is None:
-            return None if url.credentials is None else cls(url.origin, url.credentials)
-        if not _BEARER_TOKEN.fullmatch(key):
+        lines = tuple(fields)
+        for name, value in lines:
+            _refuse_unless_sendable(name, value)
+        if key is not None:
+            if not _BEARER_TOKEN.fullmatch(key):
+                raise ConfigurationError(
+                    "the key has characters that no key has; was more than the key copied?"
+                )
+            lines = (("Authorization", f"Bearer {key}"), *lines)
+        elif url.credentials is not None:
+            lines = (("Authorization", url.credentials), *lines)
+        if sum(name.lower() == "authorization" for name, _ in lines) > 1:
             raise ConfigurationError(
-                "the key has characters that no key has; was more than the key copied?"
+                "an Authorization field is given besides a key or a password"
             )
-        return cls(url.origin, f"Bearer {key}")
+        return cls(url.origin, lines) if lines else None
+
+
+def _refuse_unless_sendable(name: str, value: str) -> None:
+    if name.lower() in _OWN_FIELDS:
+        raise ConfigurationError(f"the field {name} is not for others to set")
+    if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+        raise ConfigurationError(f"{f'{name}: {value}'!r} is not a field")
 
 
 class Transport:
@@ -137,7 +162,7 @@ class Transport:
         more = [("Accept", "*/*"), ("Accept-Encoding", "identity")]
         # Not to another origin, whoever sends us there (RFC 9110 §15.4).
         if authorization is not None and authorization.origin == url.origin:
-            more.append(("Authorization", authorization.value))
+            more.extend(authorization.lines)
         lines = (*more, *fields)
         kept = self._idle.pop(url.origin, None)
         if kept is not None:
