@@ -61,3 +61,14 @@ def prepare(path: Path, length: int) -> None:
         for start in range(0, length, MIB):
             block = start.to_bytes(8) + noise[8:]
             file.write(block[: length - start])
+
+
+def touch(root: Path, length: int) -> None:
+    """Write as much as is to come, and remove it: on virtual machines the first touch of a
+    page costs several times what the later ones do."""
+    path = root / "touched.bin"
+    block = bytes(MIB)
+    with path.open("wb", buffering=0) as file:
+        for _ in range(length // MIB):
+            file.write(block)
+    path.unlink()

@@ -1,4 +1,4 @@
-"""Starlette's own FileResponse, and its request stream written directly."""
+"""Starlette's own FileResponse, its request stream written directly, and its forms."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ async def put(request: Request) -> Response:
     return Response(status_code=201)
 
 
+async def form(request: Request) -> Response:
+    # What an UploadFile has been spooled to is removed at the end.
+    async with request.form():
+        return Response(status_code=201)
+
+
 app = Starlette(
-    routes=[Route("/put/{name}", put, methods=["PUT"]), Route("/{name}", get)],
+    routes=[
+        Route("/form", form, methods=["POST"]),
+        Route("/put/{name}", put, methods=["PUT"]),
+        Route("/{name}", get),
+    ],
 )

@@ -1,6 +1,6 @@
 """What is measured: each row names its peers, how to measure one of them, and its targets."""
 
-from benchmarks.rows import cold, follow, idle, large, memory, slow, small, upload
+from benchmarks.rows import cold, dialects, follow, idle, large, memory, slow, small, upload
 from benchmarks.rows.row import Place, Processors, Row, Target
 
 __all__ = ["ROWS", "Place", "Processors", "Row", "Target"]
@@ -11,6 +11,7 @@ ROWS: tuple[Row, ...] = (
     *slow.ROWS,
     *cold.ROWS,
     *upload.ROWS,
+    *dialects.ROWS,
     *follow.ROWS,
     *idle.ROWS,
     *memory.ROWS,

@@ -24,7 +24,7 @@ from benchmarks.peers import (
     STARLETTE,
 )
 from benchmarks.rows.row import Processors, Row, Target
-from benchmarks.trials import LARGE, Trial, prepare
+from benchmarks.trials import LARGE, Trial, prepare, touch
 
 _SENDERS = 200
 _RATE = 1 * MIB
@@ -32,7 +32,7 @@ _RATE = 1 * MIB
 
 def _put(trial: Trial) -> Figures:
     prepare(trial.root / LARGE, trial.scale.large_bytes)
-    _touch(trial)
+    touch(trial.root, trial.scale.large_bytes)
     before = trial.server.cpu_seconds()
     found = trial.sinks.run(
         "put",
@@ -51,17 +51,6 @@ def _put(trial: Trial) -> Figures:
     }
     trial.server.forget_uploads()
     return figures
-
-
-def _touch(trial: Trial) -> None:
-    """Write as much as is to come, and remove it: on virtual machines the first touch of a
-    page costs several times what the later ones do."""
-    path = trial.root / "touched.bin"
-    block = bytes(MIB)
-    with path.open("wb", buffering=0) as file:
-        for _ in range(trial.scale.large_bytes // MIB):
-            file.write(block)
-    path.unlink()
 
 
 def _put_slowly(trial: Trial) -> Figures:
