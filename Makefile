@@ -16,6 +16,9 @@ BARE_STAMP := $(BARE_VENV)/.installed
 BENCH_VENV ?= .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
 
+# The rooms that could not tell: run with everything installed, once, they have said all.
+KNOW_NO_EXTRAS := client protocol server
+
 .PHONY: demo test bench env clean
 
 demo: $(STAMP)
@@ -27,7 +30,7 @@ test: $(STAMP) $(BARE_STAMP)
 		|| echo "npm could not install the JavaScript clients: their tests cannot run" >&2
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" scripts/check
 	@PATH="$(CURDIR)/$(BARE_VENV)/bin:$$PATH" TAILRACE_WITHOUT_EXTRAS=1 \
-		pytest --ignore tests/acceptance
+		pytest --ignore tests/acceptance $(KNOW_NO_EXTRAS:%=--ignore tests/%)
 
 # All that benchmarks/ measures, beside nginx, Starlette, aiohttp and granian: about a quarter of
 # an hour, and up to 6 GiB of memory. One row: .venv-bench/bin/python -m benchmarks --only ROW

@@ -122,7 +122,6 @@ LIES = {
     "nothing": raw(b""),
     "a reset": raw(b"", then="reset"),
     "a redirect to nowhere": answer("302 Found", [("Location", "http://127.0.0.1:1/")]),
-    "a redirect in a circle": answer("302 Found", [("Location", "/file.bin")]),
 }
 
 

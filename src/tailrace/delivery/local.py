@@ -32,6 +32,7 @@ _CLOCK_REALTIME_COARSE = 5
 _TICK_SECONDS = (
     time.clock_getres(_CLOCK_REALTIME_COARSE) if sys.platform == "linux" else 0.01
 ) + 0.001
+_MOST_TICKS = 3  # of a file that is written all the time nobody waits for the end
 _TICK_NS = round(_TICK_SECONDS * 10**9)
 _COARSEST_TICK_NS = 2 * 10**9  # FAT; others count whole seconds
 
@@ -127,8 +128,10 @@ def _open_at_once(path: str | os.PathLike[str]) -> io.FileIO | None:
 
 async def _look(descriptor: int) -> os.stat_result:
     found = os.fstat(descriptor)
-    if _settles_soon(found):
-        await asyncio.sleep(_TICK_SECONDS)
+    for _ in range(_MOST_TICKS):
+        if not _settles_soon(found):
+            break
+        await asyncio.sleep(_TICK_SECONDS)  # uvloop may wake up a millisecond too early
         found = os.fstat(descriptor)
     return found
 
