@@ -27,7 +27,7 @@ from tailrace.catalogue import (
     UploadRecord,
 )
 from tailrace.catalogue.sql import open_catalogue
-from tailrace.errors import BlobMissing, StorageUnavailable
+from tailrace.errors import BlobMissing, StorageFull, StorageUnavailable
 from tailrace.settings import Settings
 from tailrace.spans import Span
 from tailrace.upkeep import Duty, Upkeep
@@ -265,6 +265,29 @@ async def test_a_file_ends_exactly_at_its_moment(kept):
     found = await kept.find(record)
     assert (found.ended_at, found.reason) == (kept.now, "it expired")
     assert not await kept.has_blob(record.blob)
+
+
+async def test_on_a_full_disk_the_bytes_of_what_has_expired_make_room_for_its_record(in_memory):
+    class Full:
+        """A catalogue that takes nothing while the bytes are there."""
+
+        def __init__(self, catalogue, store):
+            self._catalogue, self._store = catalogue, store
+
+        def __getattr__(self, name):
+            return getattr(self._catalogue, name)
+
+        async def end_file(self, *arguments, **facts):
+            if [key async for key in self._store.keys()]:
+                raise StorageFull("there is no room left for the catalogue")
+            return await self._catalogue.end_file(*arguments, **facts)
+
+    file = await in_memory.sealed(expires_at=NOON)
+    catalogue = in_memory.catalogue
+    in_memory.catalogue = Full(catalogue, in_memory.store)
+    await in_memory.upkeep.sweep()
+    assert (await catalogue.find_file(file.id)).reason == "it expired"
+    assert [key async for key in in_memory.store.keys()] == []
 
 
 async def test_a_file_without_end_stays(kept):

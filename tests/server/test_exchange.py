@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import struct
 import threading
 
 import pytest
@@ -464,6 +465,29 @@ def test_where_the_close_ends_the_content_a_failure_resets(served):
         client.send(GET_1_0)
         with pytest.raises(ConnectionResetError):
             client.response()
+
+
+def test_where_the_close_ends_the_content_a_process_that_is_killed_resets(served):
+    """The kernel closes what it had open, in the way that each socket was told."""
+    part_sent, may_end = threading.Event(), threading.Event()
+
+    async def app(scope, receive, send):
+        await send(start())
+        await send({"type": BODY, "body": b"a part", "more_body": True})
+        part_sent.set()
+        await asyncio.to_thread(may_end.wait, 10)
+        await send({"type": BODY})
+
+    served.app = app
+    with served.connect() as client:
+        client.send(GET_1_0)
+        assert part_sent.wait(10)
+        (connection,) = served.connections
+        sock = connection.transport.get_extra_info("socket")
+        lingers = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+        may_end.set()
+        assert client.response().content == b"a part"
+    assert struct.unpack("ii", lingers) == (1, 0)
 
 
 # --- wrong messages -----------------------------------------------------------------------
