@@ -29,6 +29,7 @@ from tailrace.errors import (
     BlobMissing,
     BlobSealed,
     StorageError,
+    StorageFull,
 )
 from tailrace.settings import Settings
 
@@ -164,9 +165,18 @@ class Upkeep:
     async def _end_expired(self) -> None:
         while expired := await self.catalogue.expired_files(self.now(), limit=_PORTION):
             for file in expired:
-                await self.catalogue.end_file(file.id, reason="it expired", at=self.now())
-                with _going_on(f"file {file.id}"):
-                    await self.store.remove(file.blob)
+                await self._end_expired_file(file)
+
+    async def _end_expired_file(self, file: FileRecord) -> None:
+        try:
+            await self.catalogue.end_file(file.id, reason="it expired", at=self.now())
+        except StorageFull:
+            # Its time is over by the record in any case; with the bytes gone, the end of it
+            # can be noted as well.
+            await self.store.remove(file.blob)
+            await self.catalogue.end_file(file.id, reason="it expired", at=self.now())
+        with _going_on(f"file {file.id}"):
+            await self.store.remove(file.blob)
 
     async def _forget_old(self) -> None:
         before = self.now() - self.settings.keep_records

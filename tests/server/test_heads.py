@@ -37,12 +37,6 @@ def test_of_an_absolute_form_the_path_is_the_target_and_the_authority_the_host()
         (b"GET", b"/", [], refusals.HOST_NOT_ONE),
         (b"CONNECT", b"a:1", [HOST], refusals.CONNECT),
         (b"GET", b"http:///", [HOST], refusals.TARGET_INVALID),
-        (
-            b"POST",
-            b"/",
-            [HOST, (b"connection", b"upgrade"), (b"upgrade", b"x"), (b"content-length", b"1")],
-            refusals.UPGRADE_WITH_CONTENT,
-        ),
     ],
 )
 def test_what_cannot_be_served_is_refused(method, target, fields, refusal):

@@ -348,10 +348,31 @@ def test_an_upgrade_that_is_not_done_is_answered_and_closed(served):
         assert client.has_ended()
 
 
-def test_content_together_with_an_upgrade_is_refused_and_not_lost(served):
+@pytest.mark.parametrize(
+    ("upgrade", "framed"),
+    [
+        (H2C, b"Content-Length: 5\r\n\r\nlost?"),
+        (H2C, b"Transfer-Encoding: chunked\r\n\r\n5\r\nlost?\r\n0\r\n\r\n"),
+        (
+            b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAQ\r\n",
+            None,
+        ),
+        (b"Connection: upgrade\r\nUpgrade: websocket\r\n", None),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_where_there_is_content_an_upgrade_is_ignored(served, upgrade, framed, size):
+    """RFC 9110 §7.8: a server may. Java's client asks with each of its requests."""
     served.app = echo
-    head = b"POST / HTTP/1.1\r\nHost: a\r\n" + H2C + b"Content-Length: 5\r\n\r\n"
-    assert served.get(head + b"lost?").status == 501
+    framed = framed or b"Content-Length: 5\r\n\r\nlost?"
+    first = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nfirst"
+    octets = first + b"POST / HTTP/1.1\r\nHost: a\r\n" + upgrade + framed
+    with served.connect() as client:
+        for _ in range(2):  # the connection is as good as before
+            for at in range(0, len(octets), size):
+                client.send(octets[at : at + size])
+            assert client.response().content == b"first"
+            assert client.response().content == b"lost?"
 
 
 class EchoingWebSocket(asyncio.Protocol):

@@ -166,6 +166,8 @@ def opening_fault(
     """The same while the catalogue is opened, when it may be the setting that is wrong."""
     shown = url.render_as_string(hide_password=True)
     code = _sqlite_code(exc)
+    if code in _FULL:
+        return StorageFull(f"the disk of the catalogue {shown} is full: make some room on it")
     advice = None if code is None else _ADVICE.get(code & _PRIMARY)
     if advice is not None:
         return ConfigurationError(f"the catalogue {shown} {advice}")

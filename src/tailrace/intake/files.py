@@ -47,6 +47,10 @@ Submit: TypeAlias = Callable[[FileRecord, LinkRecord], Awaitable[None]]
 """Makes a file and its first link known."""
 
 
+# A process seals the blob before the record; until then another sees a file that still grows.
+_PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
 class Writers:
     """Those who are writing now, so that a service that stops can wait for their ends."""
 
@@ -295,6 +299,11 @@ class Files:
             await asyncio.wait((sealing,))  # unlike `await sealing`, leaves it to the others
             return sealing.result()
         newest = await self.catalogue.find_file(file.id)
+        for pause_seconds in _PAUSES:
+            if newest is None or newest.state is not FileState.GROWING:
+                break
+            await asyncio.sleep(pause_seconds)  # another process is about to note it
+            newest = await self.catalogue.find_file(file.id)
         return None if newest is None else newest.sha256
 
     async def begin(

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from tailrace.blobs import BlobStore
 from tailrace.catalogue import (
@@ -27,6 +28,7 @@ from tailrace.errors import (
     BlobSealed,
     ContentDigestMismatch,
     DigestMismatch,
+    StorageFull,
     UploadNotKnown,
 )
 from tailrace.intake.appending import (
@@ -247,7 +249,12 @@ class Uploads:
         end = self.catalogue.abandon_file
         if file.state is FileState.SEALED:
             end = self.catalogue.end_file
-        await end(file.id, reason="its upload was cancelled", at=self.now())
+        note = partial(end, file.id, reason="its upload was cancelled", at=self.now())
+        try:
+            await note()
+        except StorageFull:  # until the bytes are gone
+            await self.store.remove(file.blob)
+            await note()
         await self.store.remove(file.blob)
 
     async def _begin(

@@ -261,7 +261,7 @@ class Exchange:
             except BaseException:
                 self._stop_flushing()
                 if self._cycle.response_started:
-                    self._cut("the content cannot be had to its end")
+                    self._outlet.cut("the content cannot be had to its end")
                 raise
             finally:
                 self._is_busy = False
@@ -326,6 +326,8 @@ class Exchange:
             return b""
         cycle.response_started = True
         cycle.keep_alive = cycle.keep_alive and head.keep_alive
+        if head.framing is Framing.CLOSE:
+            self._outlet.begin_unframed()
         if cycle.access_log:
             cycle.access_logger.info(
                 '%s - "%s %s HTTP/%s" %d',
@@ -356,13 +358,7 @@ class Exchange:
         Where nothing was sent yet, uvicorn answers with a 500.
         """
         if self._cycle.response_started and not self._cycle.response_complete:
-            self._cut("the response was not completed")
-
-    def _cut(self, reason: str) -> None:
-        # Where the end of the connection is the end of the content, a part of it must not
-        # look like the whole.
-        is_delimited = self._head is None or self._head.framing is not Framing.CLOSE
-        self._outlet.cut(reason, reset=not is_delimited)
+            self._outlet.cut("the response was not completed")
 
 
 def _offered(outlet: Outlet, http_version: str) -> dict[str, dict[object, object]]:

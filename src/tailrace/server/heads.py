@@ -32,8 +32,6 @@ def settle(
     Field names are in lower case. Where the target names the host, the Host field is made to
     say the same. `most_octets` is what the head may be long, at most.
     """
-    if parser.should_upgrade() and refusals.has_content(fields):
-        return refusals.UPGRADE_WITH_CONTENT
     if (
         most_octets > limits.head_bytes
         and refusals.head_length(target, fields) > limits.head_bytes
@@ -45,6 +43,24 @@ def settle(
     if targets.is_origin_form(target):  # as nearly all are
         return target
     return _settle_target(parser.get_method(), target, fields)
+
+
+def without_upgrade(
+    parser: httptools.HttpRequestParser, target: bytes, fields: FieldLines
+) -> bytes:
+    """Write a head again, without the wish to upgrade: a server may ignore it (RFC 9110 §7.8).
+
+    httptools takes whatever follows a head that has one for another protocol.
+    """
+    version = parser.get_http_version().encode("ascii")
+    lines = [b"%s %s HTTP/%s\r\n" % (parser.get_method(), target, version)]
+    for name, value in fields:
+        if name == b"connection":
+            options = (option.strip(b" \t") for option in value.split(b","))
+            value = b", ".join(option for option in options if option.lower() != b"upgrade")
+        if name != b"upgrade":
+            lines += (name, b": ", value, b"\r\n")
+    return b"".join((*lines, b"\r\n"))
 
 
 def _settle_target(method: bytes, octets: bytes, fields: FieldLines) -> Refusal | bytes:

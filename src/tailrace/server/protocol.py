@@ -77,6 +77,7 @@ class Protocol(HttpToolsProtocol):
         "_phase",
         "_piece",
         "_refusal",
+        "_reread",
         "_without_progress",
     )
 
@@ -99,6 +100,7 @@ class Protocol(HttpToolsProtocol):
         self._deadlines = Deadlines(self.loop, self.limits, self._overdue)
         self._piece = b""  # what has just been received, while it is being parsed
         self._without_progress = 0  # octets, since a head or some content was complete
+        self._reread = b""  # a head, without its wish to upgrade
         self._refusal: Refusal | None = None
         self._is_deaf = False
         # Between a response and the next request.
@@ -172,6 +174,9 @@ class Protocol(HttpToolsProtocol):
         self._phase = _Phase.HEAD
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and refusals.has_content(self.headers):
+            self._reread = heads.without_upgrade(self.parser, self.url, self.headers)
+            return
         self._refusal = self._settle_head()
         if self._refusal is not None:
             raise _Refused
@@ -196,6 +201,21 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             self._is_deaf = True
 
+    def _should_upgrade(self) -> bool:
+        return not self._reread and super()._should_upgrade()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Read the request again that the parser took for the last; of others, warn."""
+        if not self._reread:
+            super()._unsupported_upgrade_warning()
+            return
+        stopped = sys.exception()
+        assert isinstance(stopped, httptools.HttpParserUpgrade)
+        (offset,) = stopped.args
+        self._piece, self._reread = self._reread + self._piece[offset:], b""
+        self.parser = heads.new_parser(self)
+        super().data_received(self._piece)
+
     def _settle_version(self, version: str) -> None:
         if version == "1.0":
             # The parser lets "keep-alive" count more than "close" (RFC 9112 §9.3).
@@ -213,6 +233,8 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._reread:
+            return
         self._has_progressed()
         self._phase = _Phase.IDLE
         super().on_message_complete()

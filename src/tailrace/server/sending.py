@@ -44,6 +44,7 @@ class Outlet:
         "_buffer",
         "_closing",
         "_flow",
+        "_is_unframed",
         "_limits",
         "_loss",
         "_socket",
@@ -79,6 +80,7 @@ class Outlet:
         self._buffer = tcp.SendBuffer(self._socket)
         self._loss: str | None = None
         self._closing: asyncio.TimerHandle | None = None
+        self._is_unframed = False
         # With 0, writing is paused until the buffer is empty again. Not so over TLS, where
         # asyncio would take the empty buffer for a full one.
         transport.set_write_buffer_limits(_TLS_BUFFER_BYTES if is_tls else 0)
@@ -213,8 +215,11 @@ class Outlet:
 
     def end_response(self) -> None:
         """Leave the connection to the next response as this one has found it."""
-        if self._loss is None:
-            self._buffer.restore()
+        if self._loss is not None:
+            return
+        self._buffer.restore()
+        if self._is_unframed:
+            tcp.end_on_close(self._socket)
 
     def close(self, *, in_stages: bool) -> None:
         """End the connection once all that was written has been sent.
@@ -231,15 +236,19 @@ class Outlet:
         else:
             self._transport.close()
 
-    def cut(self, reason: str, *, reset: bool = False) -> None:
-        """End the connection now, whatever is under way.
+    def begin_unframed(self) -> None:
+        """Take note that the end of the connection will be the end of the content.
 
-        With `reset`, so that no peer takes this for the end of the content.
+        Should this process be killed, the kernel closes the connection; no peer must take
+        that for the end.
         """
+        self._is_unframed = True
+        tcp.reset_on_close(self._socket)
+
+    def cut(self, reason: str) -> None:
+        """End the connection now, whatever is under way."""
         if self._loss is not None:
             return
-        if reset:
-            tcp.reset_on_close(self._socket)
         self.connection_lost(reason)
         self._transport.abort()
 

@@ -109,6 +109,11 @@ def reset_on_close(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def end_on_close(connection: socket.socket) -> None:
+    """Have the connection end in order again."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+
+
 def _shrink_send_buffer(connection: socket.socket) -> int | None:
     """Return the locks to be restored, or None where the buffer was left as it is."""
     if connection.family == socket.AF_UNIX or not is_near(connection):
