@@ -19,12 +19,13 @@ from tailrace.catalogue import Catalogue, FileId, FileRecord
 from tailrace.catalogue.sql import open_catalogue
 from tailrace.delivery import Proxy
 from tailrace.errors import ConfigurationError, FileNotKnown, ProducerNotKnown, StorageFull
-from tailrace.intake.files import Files, Writers
+from tailrace.intake.files import Files
 from tailrace.intake.jobs import Jobs
 from tailrace.intake.jobs.embedded import CatalogueQueue
 from tailrace.intake.producers import AnyProducer
 from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
+from tailrace.intake.writers import Writers
 from tailrace.links import Links
 from tailrace.settings import Settings
 from tailrace.upkeep import Duty, Upkeep

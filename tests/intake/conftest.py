@@ -27,13 +27,15 @@ from tailrace.catalogue import (
 )
 from tailrace.catalogue.sql import open_catalogue
 from tailrace.errors import BlobMissing
-from tailrace.intake.files import Files, GrowingFile, Writers
+from tailrace.intake.files import Files
+from tailrace.intake.growing_files import GrowingFile
 from tailrace.intake.jobs import Jobs
 from tailrace.intake.jobs.embedded import LEASE, CatalogueQueue
 from tailrace.intake.producers import AnyProducer
 from tailrace.intake.turns import Turns
 from tailrace.intake.uploads import Uploads
 from tailrace.intake.waiting_digests import WaitingDigests
+from tailrace.intake.writers import Writers
 from tailrace.links import Links
 from tailrace.settings import Settings
 from tailrace.spans import Span

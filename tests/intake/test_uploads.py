@@ -499,6 +499,24 @@ async def test_whoever_looks_at_what_was_given_up_is_told_so(any_room):
         await any_room.uploads.look(upload.key)
 
 
+async def test_on_a_full_disk_the_bytes_of_a_cancelled_upload_make_room_for_its_record(
+    any_room, monkeypatch
+):
+    upload = await any_room.uploads.create(beginning(), content(b"abc"))
+    catalogue = type(any_room.catalogue)
+    abandon_file = catalogue.abandon_file
+
+    async def abandon_where_there_is_room(self, *arguments, **facts):
+        if [key async for key in any_room.store.keys()]:
+            raise StorageFull("there is no room left for the catalogue")
+        return await abandon_file(self, *arguments, **facts)
+
+    monkeypatch.setattr(catalogue, "abandon_file", abandon_where_there_is_room)
+    await any_room.uploads.cancel(upload.key)
+    assert await state(any_room) == (FileState.ABANDONED, "its upload was cancelled")
+    await any_room.check()
+
+
 async def test_a_cancelled_upload_is_read_no_further(any_room):
     upload = await any_room.uploads.create(beginning(), content(b"abc"))
     slow = Slow()

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 
 from tailrace.errors import DigestMismatch, LengthExceeded, OffsetMismatch
-from tailrace.intake.files import GrowingFile, failure_reason
+from tailrace.intake.growing_files import GrowingFile
+from tailrace.intake.reasons import failure_reason
 from tailrace.protocol.digests import Digests
 from tailrace.protocol.uploads import Append, Create
 

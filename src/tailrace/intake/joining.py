@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tailrace.blobs import BlobKey, BlobStore
 from tailrace.catalogue import FileRecord, UploadRecord
 from tailrace.errors import PartNotReady
-from tailrace.intake.files import GrowingFile
+from tailrace.intake.growing_files import GrowingFile
 
 
 @dataclass(frozen=True, slots=True)

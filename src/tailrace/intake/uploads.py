@@ -39,10 +39,12 @@ from tailrace.intake.appending import (
     refuse_wrong_offset,
     whole_or_nothing,
 )
-from tailrace.intake.files import Files, GrowingFile, failure_reason
+from tailrace.intake.files import Files
+from tailrace.intake.growing_files import GrowingFile
 from tailrace.intake.joining import join, whole_part
 from tailrace.intake.late_seals import finish_sealing
 from tailrace.intake.progress import Upload, progress_of, state_of
+from tailrace.intake.reasons import failure_reason
 from tailrace.intake.settling import settled
 from tailrace.intake.turns import Turn, Turns
 from tailrace.intake.upload_records import (

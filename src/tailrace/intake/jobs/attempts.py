@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tailrace.errors import FileEnded, ProducerError, TailraceError
-from tailrace.intake.files import Files, GrowingFile, failure_reason
+from tailrace.intake.files import Files
+from tailrace.intake.growing_files import GrowingFile
 from tailrace.intake.jobs.contract import Queue
 from tailrace.intake.jobs.filling import NotReproduced, make
 from tailrace.intake.jobs.job import Job
+from tailrace.intake.reasons import failure_reason
 from tailrace.intake.settling import settled
 
 STOPPED = "the service was stopped"

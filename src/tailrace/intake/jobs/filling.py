@@ -13,7 +13,7 @@ from typing import Any
 
 from tailrace.blobs.digest import RunningDigest
 from tailrace.errors import ProducerError, TimeLimitExceeded
-from tailrace.intake.files import GrowingFile
+from tailrace.intake.growing_files import GrowingFile
 from tailrace.intake.producers import AnyProducer, Run, content_made
 from tailrace.protocol.disposition import safe_name
 

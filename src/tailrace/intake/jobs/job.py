@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tailrace.catalogue import FileId, FileRecord, JobRecord, LinkRecord
-from tailrace.intake.files import GrowingFile
+from tailrace.intake.growing_files import GrowingFile
 from tailrace.intake.producers import AnyProducer, Run
 
 

@@ -31,7 +31,8 @@ from tailrace.errors import (
     KeyReused,
     ServiceBusy,
 )
-from tailrace.intake.files import Files, GrowingFile
+from tailrace.intake.files import Files
+from tailrace.intake.growing_files import GrowingFile
 from tailrace.intake.jobs.arguments import from_text, to_text
 from tailrace.intake.jobs.attempts import Attempts
 from tailrace.intake.jobs.contract import Queue
